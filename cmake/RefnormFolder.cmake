@@ -1,0 +1,39 @@
+# One target a folder. Each folder's headers are visible only through its own include root (a folder of links in the
+# build tree), so a source file can include the folders its target names, and no others: the dependency arrows of
+# docs/architecture.md are enforced by the compiler.
+#
+#   refnorm_folder(NAME [TORCH] [SOURCES a.cpp ...] [DEPENDS folder ...] [LINK lib ...] [LINK_PRIVATE lib ...])
+function(refnorm_folder name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS;LINK;LINK_PRIVATE" ${ARGN})
+  set(target refnorm_${name})
+  list(TRANSFORM ARG_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/refnorm/${name}/)
+  add_library(${target} STATIC ${ARG_SOURCES})
+  add_library(refnorm::${name} ALIAS ${target})
+
+  set(view ${PROJECT_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${view}/refnorm)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/refnorm/${name} ${view}/refnorm/${name} SYMBOLIC)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${view}> $<INSTALL_INTERFACE:include>)
+
+  list(TRANSFORM ARG_DEPENDS PREPEND refnorm_)
+  target_link_libraries(${target} PUBLIC ${ARG_DEPENDS} ${ARG_LINK} PRIVATE ${ARG_LINK_PRIVATE}
+                                         $<BUILD_INTERFACE:refnorm_flags>)
+  if(ARG_TORCH)
+    refnorm_use_torch_pch(${target})
+  endif()
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  install(TARGETS ${target} EXPORT refnormTargets)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/refnorm/${name} DESTINATION include/refnorm FILES_MATCHING PATTERN "*.h")
+endfunction()
+
+# One precompiled header for everything that includes torch: its headers cost 11 s a file otherwise.
+function(refnorm_use_torch_pch target)
+  if(NOT TARGET refnorm_torch_pch)
+    file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "// only carries the precompiled header\n")
+    add_library(refnorm_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cpp)
+    target_link_libraries(refnorm_torch_pch PRIVATE ${TORCH_LIBRARIES} refnorm_flags)
+    target_precompile_headers(refnorm_torch_pch PRIVATE <torch/torch.h>)
+  endif()
+  target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
+  target_precompile_headers(${target} REUSE_FROM refnorm_torch_pch)
+endfunction()

@@ -1,0 +1,39 @@
+#include <refnorm/base/random.h>
+
+#include <numeric>
+#include <utility>
+
+namespace refnorm {
+namespace {
+
+/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every input bit changes every output bit.
+std::uint64_t mix(std::uint64_t z) {
+  z += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+std::uint64_t stream_seed(std::uint64_t seed, std::string_view name, std::uint64_t index) {
+  std::uint64_t state = mix(seed);
+  for (const char c : name) state = mix(state ^ static_cast<unsigned char>(c));
+  return mix(state ^ mix(index));
+}
+
+std::uint64_t RandomStream::below(std::uint64_t bound) {
+  const std::uint64_t unbiased = UINT64_MAX - UINT64_MAX % bound;
+  std::uint64_t drawn = engine_();
+  while (drawn >= unbiased) drawn = engine_();
+  return drawn % bound;
+}
+
+std::vector<std::int64_t> RandomStream::permutation(std::int64_t count) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[below(i)]);
+  return order;
+}
+
+}  // namespace refnorm

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace refnorm {
+
+/// How a child process ended.
+struct ExitStatus {
+  int code = 0;    ///< exit status; 128 + signal where a signal ended it
+  int signal = 0;  ///< the signal that ended it, or 0
+  bool ok() const { return code == 0; }
+};
+
+/// A running child process. The program is looked up on PATH; no shell is involved.
+class Subprocess {
+ public:
+  /// Standard output and error go to `log` (appended), or nowhere where it is empty; standard input is empty.
+  /// `environment` adds NAME=value to the parent's. Throws Error where the program cannot be started.
+  Subprocess(const std::vector<std::string>& command, const std::filesystem::path& log = {},
+             const std::vector<std::string>& environment = {});
+  /// Ends a child that still runs (SIGKILL) and waits for it.
+  ~Subprocess();
+  Subprocess(Subprocess&& other) noexcept;
+  Subprocess& operator=(Subprocess&&) = delete;
+
+  /// How it ended, or nothing while it runs.
+  std::optional<ExitStatus> poll();
+  ExitStatus wait();
+  void send(int signal);
+  pid_t pid() const { return pid_; }
+
+ private:
+  std::optional<ExitStatus> collect(int options);
+
+  pid_t pid_ = -1;
+  std::optional<ExitStatus> ended_;
+};
+
+/// Whether a program of that name is on PATH.
+bool on_path(const std::string& program);
+
+/// The path of the running program.
+std::filesystem::path this_program();
+
+}  // namespace refnorm
