@@ -1,16 +1,17 @@
-#include <refnorm/base/checksum.h>
-#include <refnorm/base/error.h>
+#include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <zlib.h>
 
-#include <algorithm>
-#include <array>
+#include <refnorm/base/checksum.h>
+#include <refnorm/base/error.h>
 
 namespace refnorm {
 
 std::uint32_t crc32(std::string_view bytes, std::uint32_t previous) {
+  if (bytes.empty()) return previous;  // zlib takes a null pointer as the wish to start anew
   return static_cast<std::uint32_t>(
       ::crc32_z(previous, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
 }

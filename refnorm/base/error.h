@@ -1,10 +1,10 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace refnorm {
 
@@ -14,8 +14,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The user's words or files are wrong. The message is one line: `FILE-or-ARGUMENT: what is wrong, and what was
-/// expected`. The command line exits with status 2.
+/// The user's words or files are wrong. The message is one line: `FILE-or-ARGUMENT: what is wrong, and what
+/// was expected`. The command line exits with status 2.
 class UserError : public Error {
  public:
   using Error::Error;

@@ -1,13 +1,14 @@
-#include <refnorm/base/error.h>
-#include <refnorm/base/file.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <refnorm/base/error.h>
+#include <refnorm/base/file.h>
 
 namespace refnorm {
 namespace {
@@ -16,7 +17,8 @@ namespace fs = std::filesystem;
 
 class Descriptor {
  public:
-  Descriptor(const fs::path& path, int flags, mode_t mode = 0666) : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  Descriptor(const fs::path& path, int flags, mode_t mode = 0666)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -28,7 +30,9 @@ class Descriptor {
   int fd_;
 };
 
-std::string reason() { return std::strerror(errno); }
+std::string reason() {
+  return std::strerror(errno);
+}
 
 void sync_path(const fs::path& path, int flags) {
   const Descriptor descriptor(path, flags);
@@ -38,7 +42,19 @@ void sync_path(const fs::path& path, int flags) {
   }
 }
 
-fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+/// Files before the folders that name them.
+void sync_tree(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_symlink()) continue;
+    if (entry.is_directory()) sync_tree(entry.path());
+    if (entry.is_regular_file()) sync_path(entry.path(), O_RDONLY);
+  }
+  sync_path(folder, O_RDONLY | O_DIRECTORY);
+}
+
+fs::path parent_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 void write_all(int fd, std::string_view bytes, const fs::path& file) {
   while (!bytes.empty()) {
@@ -54,13 +70,19 @@ void write_all(int fd, std::string_view bytes, const fs::path& file) {
 }  // namespace
 
 std::string read_file(const fs::path& file) {
-  const Descriptor descriptor(file, O_RDONLY);
+  // Without O_NONBLOCK, opening a pipe would wait for its writer.
+  const Descriptor descriptor(file, O_RDONLY | O_NONBLOCK);
   struct stat info {};
   if (descriptor.get() < 0 || ::fstat(descriptor.get(), &info) != 0) {
     user_error("{}: cannot be read ({})", file.string(), reason());
   }
   if (!S_ISREG(info.st_mode)) user_error("{}: is not a regular file", file.string());
-  std::string bytes(static_cast<std::size_t>(info.st_size), '\0');
+  std::string bytes;
+  try {
+    bytes.resize(static_cast<std::size_t>(info.st_size));
+  } catch (const std::exception&) {
+    user_error("{}: does not fit into memory ({} bytes)", file.string(), info.st_size);
+  }
   std::size_t filled = 0;
   while (filled < bytes.size()) {
     const ssize_t got = ::read(descriptor.get(), bytes.data() + filled, bytes.size() - filled);
@@ -76,10 +98,12 @@ std::string read_file(const fs::path& file) {
 void write_file(const fs::path& file, std::string_view bytes) {
   fs::path beside = file;
   beside += ".tmp";
+  bool opened = false;
   try {
     {
       const Descriptor descriptor(beside, O_WRONLY | O_CREAT | O_TRUNC);
       if (descriptor.get() < 0) fail("{}: cannot be written ({})", file.string(), reason());
+      opened = true;
       write_all(descriptor.get(), bytes, file);
       if (::fsync(descriptor.get()) != 0) fail("{}: cannot be synced to disk ({})", file.string(), reason());
     }
@@ -88,34 +112,43 @@ void write_file(const fs::path& file, std::string_view bytes) {
     }
   } catch (...) {
     std::error_code ignored;
-    fs::remove(beside, ignored);
+    if (opened) fs::remove(beside, ignored);
     throw;
   }
   sync_path(parent_of(file), O_RDONLY | O_DIRECTORY);
 }
 
 void replace_folder(const fs::path& fresh, const fs::path& target) {
-  for (const auto& entry : fs::directory_iterator(fresh)) sync_path(entry.path(), O_RDONLY);
-  sync_path(fresh, O_RDONLY | O_DIRECTORY);
-  if (!fs::exists(target)) {
-    if (std::rename(fresh.c_str(), target.c_str()) != 0) {
+  try {
+    sync_tree(fresh);
+    const bool exists = fs::exists(fs::symlink_status(target));
+    if (exists && !fs::is_directory(target))
+      fail("{}: is not a folder, and a folder was to replace it", target.string());
+    if (!exists && std::rename(fresh.c_str(), target.c_str()) != 0) {
       fail("{}: cannot be created ({})", target.string(), reason());
     }
-  } else {
-    if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
+    if (exists && ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
       fail("{}: cannot be exchanged with {} ({}); the file system needs atomic exchange", target.string(),
            fresh.string(), reason());
     }
-    fs::remove_all(fresh);
+    sync_path(parent_of(target), O_RDONLY | O_DIRECTORY);
+    if (exists) {
+      // Only now, when the exchange is on disk: after a loss of power, `target` may still be the old folder.
+      sync_path(parent_of(fresh), O_RDONLY | O_DIRECTORY);
+      fs::remove_all(fresh);
+    }
+  } catch (const fs::filesystem_error& error) {
+    fail("{}: cannot be put in the place of {} ({})", fresh.string(), target.string(),
+         error.code().message());
   }
-  sync_path(parent_of(target), O_RDONLY | O_DIRECTORY);
 }
 
 void make_folder(const fs::path& folder) {
   std::error_code code;
   fs::create_directories(folder, code);
   if (code || !fs::is_directory(folder)) {
-    user_error("{}: cannot be made a folder ({})", folder.string(), code ? code.message() : "a file is in the way");
+    user_error("{}: cannot be made a folder ({})", folder.string(),
+               code ? code.message() : "a file is in the way");
   }
 }
 

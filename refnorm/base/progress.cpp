@@ -1,13 +1,13 @@
-#include <refnorm/base/progress.h>
-#include <refnorm/base/text.h>
+#include <algorithm>
+#include <cstdio>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
-#include <utility>
+#include <refnorm/base/progress.h>
+#include <refnorm/base/text.h>
 
 namespace refnorm {
 namespace {
@@ -39,7 +39,9 @@ Progress::Progress(std::string title, std::int64_t total, std::string unit, std:
       begun_(Clock::now()),
       shown_(begun_) {}
 
-Progress::~Progress() { erase(); }
+Progress::~Progress() {
+  erase();
+}
 
 void Progress::update(std::int64_t done, const std::string& note) {
   done_ = done;
@@ -60,8 +62,9 @@ void Progress::draw(const std::string& note) {
   const double rate = static_cast<double>(done_ - start_) / std::max(elapsed, 1e-9);
   std::string text = fmt::format("{} {}/{} {}", title_, done_, total_, unit_);
   if (rate > 0) {
-    text += fmt::format(", {:.4g} {}/s, {} left", rate, unit_,
-                        readable_duration(static_cast<double>(total_ - done_) / rate));
+    text +=
+        fmt::format(", {:.4g} {}/s, {} left", rate, unit_,
+                    readable_duration(static_cast<double>(std::max<std::int64_t>(total_ - done_, 0)) / rate));
   }
   if (!note.empty()) text += ", " + note;
   if (!terminal_) {
@@ -72,7 +75,10 @@ void Progress::draw(const std::string& note) {
   const std::int64_t filled = total_ > 0 ? kBarWidth * std::min(done_, total_) / total_ : 0;
   const std::string bar(static_cast<std::size_t>(filled), '#');
   const std::string line = fmt::format("[{:.<{}}] {}", bar, kBarWidth, text);
-  fmt::print(stderr, "\r\x1b[K{}", line.substr(0, terminal_width() - 1));
+  std::size_t length = std::min(line.size(), terminal_width() - 1);
+  while (length < line.size() && length > 0 && (line[length] & 0xc0) == 0x80)
+    --length;  // no half letter of UTF-8
+  fmt::print(stderr, "\r\x1b[K{}", line.substr(0, length));
   std::fflush(stderr);
   drawn_ = true;
 }

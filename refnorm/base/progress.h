@@ -6,11 +6,13 @@
 
 namespace refnorm {
 
-/// Shows how far long work is, on standard error: one line that is redrawn, with rate and remaining time, on a
-/// terminal; a plain line every `plain_interval` seconds elsewhere. Nothing is shown for work that ends within it.
+/// Shows how far long work is, on standard error: one line that is redrawn, with rate and remaining time, on
+/// a terminal; a plain line every `plain_interval` seconds elsewhere. Nothing is shown for work that ends
+/// within it.
 class Progress {
  public:
-  /// `unit` is what `total` counts, in the plural ("steps"). `done` may start above 0 (resumed work); the rate is that of this process.
+  /// `unit` is what `total` counts, in the plural ("steps"). `done` may start above 0 (resumed work); the
+  /// rate is that of this process.
   Progress(std::string title, std::int64_t total, std::string unit, std::int64_t done = 0);
   ~Progress();
   Progress(const Progress&) = delete;

@@ -1,7 +1,7 @@
-#include <refnorm/base/random.h>
-
 #include <numeric>
 #include <utility>
+
+#include <refnorm/base/random.h>
 
 namespace refnorm {
 namespace {
@@ -19,7 +19,7 @@ std::uint64_t mix(std::uint64_t z) {
 std::uint64_t stream_seed(std::uint64_t seed, std::string_view name, std::uint64_t index) {
   std::uint64_t state = mix(seed);
   for (const char c : name) state = mix(state ^ static_cast<unsigned char>(c));
-  return mix(state ^ mix(index));
+  return mix(mix(state) ^ mix(index));  // mixed once more: seed and index must not be exchangeable
 }
 
 std::uint64_t RandomStream::below(std::uint64_t bound) {

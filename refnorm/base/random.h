@@ -7,8 +7,8 @@
 
 namespace refnorm {
 
-/// A seed for one purpose, derived from the run's seed: streams of different names (or of different `index`, such as
-/// an epoch) are independent, so that what one purpose draws never shifts what another one sees.
+/// A seed for one purpose, derived from the run's seed: streams of different names (or of different `index`,
+/// such as an epoch) are independent, so that what one purpose draws never shifts what another one sees.
 std::uint64_t stream_seed(std::uint64_t seed, std::string_view name, std::uint64_t index = 0);
 
 /// A stream of random numbers whose results are the same on every platform and standard library.

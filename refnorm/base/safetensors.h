@@ -20,11 +20,11 @@ struct RawTensor {
 /// Bytes that one element of that dtype takes, or nothing for a dtype that is not known.
 std::optional<std::int64_t> dtype_size(std::string_view dtype);
 
-/// The content of a safetensors file (https://huggingface.co/docs/safetensors: 8 bytes of header length, a JSON header
-/// of dtype, shape and offsets by name, then the data).
+/// The content of a safetensors file (https://huggingface.co/docs/safetensors: 8 bytes of header length, a
+/// JSON header of dtype, shape and offsets by name, then the data).
 struct Safetensors {
   std::vector<std::pair<std::string, RawTensor>> tensors;  ///< in file order
-  std::map<std::string, std::string> metadata;             ///< the header's __metadata__, without the checksum
+  std::map<std::string, std::string> metadata;  ///< the header's __metadata__, without the checksum
 
   const RawTensor* find(std::string_view name) const;
 };
@@ -34,9 +34,10 @@ enum class Checksum { kRequired, kIfPresent };
 /// Serializes with a CRC-32 over header and data, kept in the metadata under "refnorm.crc32".
 std::string to_safetensors(const Safetensors& content);
 
-/// Parses and checks everything: header size, JSON, repeated names, dtypes, shapes against sizes, offsets that leave
-/// the file, overlap or leave holes, and the checksum (files of other programs carry none: kIfPresent). Memory taken is
-/// bounded by the size of `bytes`. Throws UserError of one line that names `origin`.
+/// Parses and checks everything: header size, JSON, repeated names, dtypes, shapes against sizes, offsets
+/// that leave the file, overlap or leave holes, and the checksum (files of other programs carry none:
+/// kIfPresent). Memory taken is bounded by the size of `bytes`. Throws UserError of one line that names
+/// `origin`.
 Safetensors parse_safetensors(std::string_view bytes, const std::string& origin, Checksum checksum);
 
 Safetensors read_safetensors(const std::filesystem::path& file, Checksum checksum = Checksum::kIfPresent);

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace refnorm {
 
@@ -20,9 +20,11 @@ struct ExitStatus {
 class Subprocess {
  public:
   /// Standard output and error go to `log` (appended), or nowhere where it is empty; standard input is empty.
-  /// `environment` adds NAME=value to the parent's. Throws Error where the program cannot be started.
+  /// `environment` adds NAME=value to the parent's. A child in a group of its own does not get the terminal's Ctrl-C. Throws Error where
+  /// the program cannot be started.
+  enum class Group { kParents, kOwn };
   Subprocess(const std::vector<std::string>& command, const std::filesystem::path& log = {},
-             const std::vector<std::string>& environment = {});
+             const std::vector<std::string>& environment = {}, Group group = Group::kParents);
   /// Ends a child that still runs (SIGKILL) and waits for it.
   ~Subprocess();
   Subprocess(Subprocess&& other) noexcept;

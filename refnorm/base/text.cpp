@@ -1,9 +1,10 @@
-#include <refnorm/base/text.h>
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <numeric>
+#include <refnorm/base/text.h>
 
 namespace refnorm {
 namespace {
@@ -60,8 +61,10 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 }
 
 std::string readable_duration(double seconds) {
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<long>(seconds + 0.5);
+  constexpr double kCenturies = 1e10;
+  if (!(seconds < kCenturies)) return "an unknown time";
+  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
+  const auto whole = std::lround(seconds);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }

@@ -6,8 +6,8 @@
 
 namespace refnorm {
 
-/// The candidate with the smallest edit distance to `word`, or an empty string where none is near enough to be meant
-/// (more than about a third of the letters differ).
+/// The candidate with the smallest edit distance to `word`, or an empty string where none is near enough to
+/// be meant (more than about a third of the letters differ).
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 /// ", did you mean 'x'?" for the nearest candidate, else "; known are: a, b, c".
@@ -17,7 +17,7 @@ std::vector<std::string> split(std::string_view text, char separator);
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
-/// Seconds as a person reads them: "4.2 s", "3 min 10 s", "2 h 05 min".
+/// Seconds as a person reads them: "4.2 s", "3 min 10 s", "2 h 05 min"; "an unknown time" beyond centuries.
 std::string readable_duration(double seconds);
 
 /// What an untrusted string looks like in a one-line message: control characters escaped, long ones cut.

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <refnorm/base/json.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace refnorm::cli {
+
+/// What a subcommand found: as JSON for --json, and as text for people.
+struct Answer {
+  Json json;
+  std::string text;
+  int status = 0;
+};
+
+/// A subcommand under construction: options are added to `app`, `run` is called when it is the one that was given.
+struct Command {
+  CLI::App* app = nullptr;
+  std::function<Answer()> run;
+};
+
+Command fetch_command(CLI::App& parent);
+Command train_command(CLI::App& parent);
+Command compare_command(CLI::App& parent);
+Command eval_command(CLI::App& parent);
+Command report_command(CLI::App& parent);
+Command list_command(CLI::App& parent);
+
+/// Options that several subcommands share, with the same words.
+void add_threads(CLI::App& app, std::int64_t& threads);
+void add_device(CLI::App& app, std::string& device);
+void add_set(CLI::App& app, std::vector<std::string>& overrides);
+
+}  // namespace refnorm::cli

@@ -1,0 +1,105 @@
+#include <refnorm/base/error.h>
+#include <refnorm/experiment/version.h>
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "command.h"
+
+namespace refnorm::cli {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUserError = 2;
+
+constexpr const char* kDescription =
+    "Normalization layers of deep networks: train, compare and evaluate networks under reference batch\n"
+    "normalization (RBN) and the normalizations it is measured against.\n\n"
+    "A first session:\n"
+    "  refnorm fetch mnist --to data/mnist\n"
+    "  refnorm compare recipes/lenet5-mnist-short.toml --seeds 3 --out runs/first\n"
+    "  then open runs/first/report.html\n\n"
+    "Exit status: 0 done, 1 failed while working, 2 an argument or a file is wrong.";
+
+int complain(const std::string& message, int status) {
+  fmt::print(stderr, "refnorm: error: {}\n", message);
+  return status;
+}
+
+/// By default glibc gives every tensor above 32 MB back to the system at once; the page faults of mapping it again cost as
+/// much as the arithmetic. Blocks of up to 1 GiB stay in the heap instead.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 2147483647);
+}
+
+/// A run that a comparison started saves and stops when the comparison is killed.
+void follow_parent() {
+  const char* parent = std::getenv("REFNORM_PARENT");
+  if (parent == nullptr) return;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (std::to_string(getppid()) != parent) std::raise(SIGTERM);
+}
+
+/// c10's messages carry a backtrace below their first line.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int run(const Command& command, bool json) {
+  const Answer answer = command.run();
+  const std::string text = json ? answer.json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : answer.text;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    return complain("standard output: cannot be written", kFailed);
+  }
+  return answer.status;
+}
+
+int main_without_net(int argc, char** argv) {
+  CLI::App app(kDescription, "refnorm");
+  app.set_version_flag("--version", fmt::format("refnorm {}", experiment::kVersion), "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this help and exit; each command has its own");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  const std::vector<Command> commands{fetch_command(app), train_command(app),  compare_command(app),
+                                      eval_command(app),  report_command(app), list_command(app)};
+  bool json = false;
+  for (const Command& command : commands) {
+    command.app->add_flag("--json", json, "Print the result as one JSON document on standard output, all else on standard error");
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return complain(first_line(error.what()) + " (see refnorm --help)", kUserError);
+  }
+  for (const Command& command : commands) {
+    if (command.app->parsed()) return run(command, json);
+  }
+  return kUserError;
+}
+
+}  // namespace
+}  // namespace refnorm::cli
+
+int main(int argc, char** argv) {
+  using namespace refnorm;
+  cli::keep_freed_memory();
+  cli::follow_parent();
+  try {
+    return cli::main_without_net(argc, argv);
+  } catch (const UserError& error) {
+    return cli::complain(error.what(), cli::kUserError);
+  } catch (const std::bad_alloc&) {
+    return cli::complain("out of memory", cli::kFailed);
+  } catch (const std::exception& error) {
+    return cli::complain(cli::first_line(error.what()), cli::kFailed);
+  }
+}

@@ -1,0 +1,25 @@
+#include "command.h"
+
+namespace refnorm::cli {
+
+void add_threads(CLI::App& app, std::int64_t& threads) {
+  app.add_option("--threads", threads, "Threads of a run (default: the recipe's, else all cores)")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+}
+
+void add_device(CLI::App& app, std::string& device) {
+  app.add_option("--device", device, "Where to compute (default: the recipe's, else cpu)")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->type_name("cpu|cuda");
+}
+
+void add_set(CLI::App& app, std::vector<std::string>& overrides) {
+  app.add_option("--set", overrides,
+                 "Change a value of the recipe; VALUE is TOML, a bare word is a text. May be given several times: "
+                 "--set train.epochs=1 --set arm.0.norm=rbn:fixed")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+}  // namespace refnorm::cli

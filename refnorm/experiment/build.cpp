@@ -1,0 +1,107 @@
+#include <refnorm/base/error.h>
+#include <refnorm/base/random.h>
+#include <refnorm/data/mnist.h>
+#include <refnorm/experiment/build.h>
+#include <refnorm/experiment/version.h>
+#include <refnorm/norms/norm_spec.h>
+
+#include <dlfcn.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace refnorm::experiment {
+namespace {
+
+torch::Tensor draw_reference(const data::ImageSet& train, std::int64_t size, std::uint64_t seed) {
+  if (size > train.size()) user_error("reference.size: {} samples, the training set has {}", size, train.size());
+  std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
+  order.resize(static_cast<std::size_t>(size));
+  return train.batch(order).images;
+}
+
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+/// OpenBLAS has a pool of its own that LibTorch does not size.
+void set_blas_threads(int threads) {
+  using Setter = void (*)(int);
+  // NOLINTNEXTLINE: dlsym's type
+  if (const auto set = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(threads);
+}
+
+std::int64_t core_count() { return std::max<std::int64_t>(1, std::thread::hardware_concurrency()); }
+
+}  // namespace
+
+data::Splits load_splits(const Recipe& recipe) {
+  const data::TrainAndTest sets = data::load_mnist(recipe.data.path, recipe.data.kind);
+  return data::hold_out(sets.train, sets.test, recipe.data.validation);
+}
+
+Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
+  const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
+  compute_ = {torch::Device(recipe.run.device), recipe.train.precision == "bf16"};
+  sampler_ = data::make_sampler(recipe.sampler.kind, splits_.train->size(), recipe.train.batch_size, seed);
+  model_ = models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(recipe.arms.at(0).norm)), splits_.train->channels(),
+                                                  static_cast<std::int64_t>(splits_.train->class_names().size())});
+  models::initialize(*model_, seed);
+  model_->to(compute_.device);
+  const auto model = model_;
+  network_ = {model, [model](const torch::Tensor& images) { return model->forward(images); }};
+  const torch::Tensor batch = draw_reference(*splits_.train, recipe.reference.size, seed).to(compute_.device);
+  reference_ = std::make_unique<ReferenceKeeper>(*model_, batch);
+  torch::manual_seed(stream_seed(seed, "training"));
+}
+
+bool Assembly::has_batch_statistics() const { return !find_layers<BatchStatisticsLayer>(*model_).empty(); }
+
+void prepare_process(Recipe& recipe) {
+  if (recipe.run.device == "cuda" && !torch::cuda::is_available()) {
+    user_error("--device cuda: this LibTorch ({}) finds no CUDA device; expected cpu", TORCH_VERSION);
+  }
+  if (recipe.run.threads == 0) recipe.run.threads = core_count();
+  torch::set_num_threads(static_cast<int>(recipe.run.threads));
+  set_blas_threads(static_cast<int>(recipe.run.threads));
+}
+
+Json machine_description(const Recipe& recipe) {
+  return {{"cpu", cpu_name()},
+          {"cores", core_count()},
+          {"threads_per_run", recipe.run.threads},
+          {"device", recipe.run.device},
+          {"libtorch", TORCH_VERSION},
+          {"refnorm", kVersion}};
+}
+
+Json setup_description(const Recipe& recipe, const data::Splits& splits) {
+  return {{"model", recipe.model.kind},
+          {"data", recipe.data.kind},
+          {"training_samples", splits.train->size()},
+          {"validation_samples", splits.validation->size()},
+          {"test_samples", splits.test->size()},
+          {"epochs", recipe.train.epochs},
+          {"batch_size", recipe.train.batch_size},
+          {"optimizer", recipe.train.optimizer},
+          {"lr", recipe.train.lr},
+          {"momentum", recipe.train.momentum},
+          {"weight_decay", recipe.train.weight_decay},
+          {"schedule", recipe.train.schedule},
+          {"milestones", recipe.train.milestones},
+          {"precision", recipe.train.precision},
+          {"sampler", recipe.sampler.kind},
+          {"reference_size", recipe.reference.size},
+          {"population_reading", recipe.population.reading}};
+}
+
+}  // namespace refnorm::experiment

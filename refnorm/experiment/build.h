@@ -1,0 +1,50 @@
+#pragma once
+
+#include <refnorm/data/image_set.h>
+#include <refnorm/data/sampler.h>
+#include <refnorm/experiment/recipe.h>
+#include <refnorm/models/classifier.h>
+#include <refnorm/norms/capture.h>
+#include <refnorm/train/evaluate.h>
+#include <refnorm/train/network.h>
+
+#include <memory>
+
+namespace refnorm::experiment {
+
+/// Loads the recipe's data set and holds the validation samples out.
+data::Splits load_splits(const Recipe& recipe);
+
+/// Everything that a run works with, made from a recipe of one arm: weights drawn, reference batch chosen. The seed has separate
+/// streams for the weights, the order of the data, the reference batch and what happens in training.
+class Assembly {
+ public:
+  explicit Assembly(const Recipe& recipe);
+
+  const data::Splits& splits() const { return splits_; }
+  const train::Network& network() const { return network_; }
+  data::Sampler& sampler() { return *sampler_; }
+  ReferenceKeeper& reference() { return *reference_; }
+  const train::Compute& compute() const { return compute_; }
+  bool has_batch_statistics() const;
+
+ private:
+  data::Splits splits_;
+  train::Compute compute_;
+  std::shared_ptr<models::Classifier> model_;
+  train::Network network_;
+  std::unique_ptr<data::Sampler> sampler_;
+  std::unique_ptr<ReferenceKeeper> reference_;
+};
+
+/// Threads of LibTorch and of the BLAS below it, device and generators as the recipe says. `recipe.run.threads` 0 becomes
+/// the number of cores. Throws UserError where the device is not there.
+void prepare_process(Recipe& recipe);
+
+/// What ran this: cpu, cores, threads_per_run, libtorch, refnorm.
+Json machine_description(const Recipe& recipe);
+
+/// What was run: model, data, sample counts, epochs, batch size, optimizer, sampler, reference.
+Json setup_description(const Recipe& recipe, const data::Splits& splits);
+
+}  // namespace refnorm::experiment

@@ -1,0 +1,250 @@
+#include <refnorm/base/error.h>
+#include <refnorm/base/file.h>
+#include <refnorm/base/text.h>
+#include <refnorm/experiment/recipe_fields.h>
+#include <refnorm/norms/norm_spec.h>
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <set>
+#include <sstream>
+
+namespace refnorm::experiment {
+namespace {
+
+std::string dotted(const std::string& section, const std::string& key) { return section.empty() ? key : section + "." + key; }
+
+std::string as_written(const toml::node& node) {
+  std::ostringstream out;
+  out << toml::node_view<const toml::node>(node);
+  return printable(out.str());
+}
+
+/// Puts values of a parsed file into fields. `where` names the file.
+class Reader {
+ public:
+  explicit Reader(std::string where) : where_(std::move(where)) {}
+
+  void read(const std::string& key, const toml::node& node, std::string& field, const Allowed& allowed) const {
+    const auto value = node.value_exact<std::string>();
+    if (!value) wrong(key, node, "a text");
+    if (!allowed.words.empty() && std::find(allowed.words.begin(), allowed.words.end(), *value) == allowed.words.end()) {
+      user_error("{}: {} is '{}', expected one of: {}", where_, key, printable(*value), join(allowed.words, ", "));
+    }
+    field = *value;
+  }
+  void read(const std::string& key, const toml::node& node, bool& field, const Allowed&) const {
+    const auto value = node.value_exact<bool>();
+    if (!value) wrong(key, node, "true or false");
+    field = *value;
+  }
+  void read(const std::string& key, const toml::node& node, std::int64_t& field, const Allowed& allowed) const {
+    const auto value = node.value_exact<std::int64_t>();
+    if (!value) wrong(key, node, "a whole number");
+    check_range(key, static_cast<double>(*value), allowed);
+    field = *value;
+  }
+  void read(const std::string& key, const toml::node& node, double& field, const Allowed& allowed) const {
+    if (!node.is_number()) wrong(key, node, "a number");
+    const double value = *node.value<double>();
+    if (!std::isfinite(value)) wrong(key, node, "a finite number");
+    check_range(key, value, allowed);
+    field = value;
+  }
+  void read(const std::string& key, const toml::node& node, std::vector<std::int64_t>& field, const Allowed& allowed) const {
+    const toml::array* list = node.as_array();
+    if (list == nullptr) wrong(key, node, "a list of whole numbers");
+    field.clear();
+    for (const toml::node& entry : *list) read(key, entry, field.emplace_back(), allowed);
+    if (!std::is_sorted(field.begin(), field.end())) user_error("{}: {} must rise", where_, key);
+  }
+
+  [[noreturn]] void wrong(const std::string& key, const toml::node& node, const char* expected) const {
+    user_error("{}: {} is {}, expected {}", where_, key, as_written(node), expected);
+  }
+
+ private:
+  void check_range(const std::string& key, double value, const Allowed& allowed) const {
+    if (value >= allowed.low && value <= allowed.high) return;
+    if (std::isinf(allowed.high)) user_error("{}: {} is {}, expected at least {}", where_, key, value, allowed.low);
+    user_error("{}: {} is {}, expected {} to {}", where_, key, value, allowed.low, allowed.high);
+  }
+
+  std::string where_;
+};
+
+void read_fields(const toml::table& table, Recipe& recipe, const std::string& where) {
+  const Reader reader(where);
+  std::set<std::string> sections{"arm", "paper"};
+  std::set<std::string> known;
+  visit_fields(recipe, [&](const std::string& section, const std::string& key, auto& field, const Allowed& allowed) {
+    sections.insert(section.empty() ? key : section);
+    known.insert(dotted(section, key));
+    const toml::node* node = section.empty() ? table.get(key) : nullptr;
+    if (!section.empty() && table.get(section) != nullptr) {
+      const toml::table* inner = table.get(section)->as_table();
+      if (inner == nullptr) user_error("{}: {} is {}, expected a table, [{}]", where, section, as_written(*table.get(section)), section);
+      node = inner->get(key);
+    }
+    if (node != nullptr) reader.read(dotted(section, key), *node, field, allowed);
+  });
+  const auto reject = [&](const std::string& key, const std::set<std::string>& candidates) {
+    user_error("{}: '{}' is not a key of a recipe{}", where, printable(key), suggestion(key, {candidates.begin(), candidates.end()}));
+  };
+  for (const auto& [key, node] : table) {
+    const std::string section(key.str());
+    if (!sections.contains(section)) reject(section, sections);
+    if (section == "paper" || !node.is_table()) continue;
+    for (const auto& [inner, unused] : *node.as_table()) {
+      const std::string name = dotted(section, std::string(inner.str()));
+      if (!known.contains(name)) reject(name, known);
+    }
+  }
+}
+
+void read_arms(const toml::table& table, Recipe& recipe, const std::string& where) {
+  const toml::node* node = table.get("arm");
+  const toml::array* list = node != nullptr ? node->as_array() : nullptr;
+  if (list == nullptr || list->empty()) user_error("{}: no arm, expected at least one [[arm]] with name and norm", where);
+  const Reader reader(where);
+  std::set<std::string> folders;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const std::string at = "arm." + std::to_string(i);
+    const toml::table* entry = list->get(i)->as_table();
+    if (entry == nullptr) user_error("{}: {} is not a table, expected [[arm]]", where, at);
+    ArmSettings arm;
+    for (const auto& [key, value] : *entry) {
+      const std::string name(key.str());
+      if (name == "name") {
+        reader.read(at + ".name", value, arm.name, {});
+      } else if (name == "norm") {
+        reader.read(at + ".norm", value, arm.norm, {});
+      } else {
+        user_error("{}: '{}.{}' is not a key of a recipe{}", where, at, printable(name), suggestion(name, {"name", "norm"}));
+      }
+    }
+    if (arm.norm.empty()) user_error("{}: {} has no norm, expected such as norm = \"rbn\"", where, at);
+    try {
+      arm.norm = NormSpec::parse(arm.norm).to_string();
+    } catch (const UserError& error) {
+      user_error("{}: {}: {}", where, at, error.what());
+    }
+    if (arm.name.empty()) arm.name = arm.norm;
+    if (!folders.insert(folder_name(arm.name)).second) {
+      user_error("{}: two arms are called '{}' (case and punctuation do not count)", where, printable(arm.name));
+    }
+    recipe.arms.push_back(arm);
+  }
+}
+
+Json to_json(const toml::node& node) {
+  if (const auto* table = node.as_table()) {
+    Json object = Json::object();
+    // toml++ keeps keys sorted; the file's order is that of their positions.
+    std::vector<std::pair<toml::source_position, std::string>> order;
+    for (const auto& [key, value] : *table) order.emplace_back(key.source().begin, key.str());
+    std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [position, key] : order) object[key] = to_json(*table->get(key));
+    return object;
+  }
+  if (const auto* array = node.as_array()) {
+    Json list = Json::array();
+    for (const toml::node& entry : *array) list.push_back(to_json(entry));
+    return list;
+  }
+  if (const auto text = node.value_exact<std::string>()) return *text;
+  if (const auto whole = node.value_exact<std::int64_t>()) return *whole;
+  if (const auto number = node.value_exact<double>()) return *number;
+  if (const auto truth = node.value_exact<bool>()) return *truth;
+  return as_written(node);
+}
+
+toml::table parse_toml(const std::string& text, const std::string& where) {
+  try {
+    return toml::parse(text, where);
+  } catch (const toml::parse_error& error) {
+    user_error("{}: line {}: not valid TOML ({})", where, error.source().begin.line, printable(error.description(), 160));
+  }
+}
+
+/// A value as --set takes it: TOML, or else a text.
+toml::table override_value(const std::string& text) {
+  try {
+    return toml::parse("value = " + text);
+  } catch (const toml::parse_error&) {
+    return toml::table{{"value", text}};
+  }
+}
+
+/// Walks to the place of `key`, making tables on the way, and sets it. Returns whether something changed.
+bool apply_override(toml::table& root, const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) user_error("--set {}: expected KEY=VALUE, such as train.epochs=1", printable(text));
+  const std::string key = text.substr(0, equals);
+  const std::vector<std::string> path = split(key, '.');
+  toml::table* table = &root;
+  for (std::size_t i = 0; i + 1 < path.size(); ++i) {
+    toml::node* next = table->get(path[i]);
+    if (next == nullptr) next = &table->insert(path[i], toml::table{}).first->second;
+    if (toml::array* list = next->as_array()) {
+      const std::string& word = path[++i];
+      const bool digits = !word.empty() && word.size() < 6 && std::all_of(word.begin(), word.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+      if (!digits || static_cast<std::size_t>(std::stoul(word)) >= list->size()) {
+        user_error("--set {}: '{}' is not one of the {} entries of {}, counted from 0", printable(text), printable(word), list->size(), path[i - 1]);
+      }
+      next = list->get(std::stoul(word));
+    }
+    table = next->as_table();
+    if (table == nullptr || i + 1 >= path.size()) user_error("--set {}: '{}' does not hold keys", printable(text), printable(key));
+  }
+  const toml::table value = override_value(text.substr(equals + 1));
+  const toml::node& fresh = *value.get("value");
+  const toml::node* before = table->get(path.back());
+  const bool changed = before == nullptr || as_written(*before) != as_written(fresh);
+  table->insert_or_assign(path.back(), fresh);
+  return changed;
+}
+
+}  // namespace
+
+Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  const std::string where = file.string();
+  toml::table table = parse_toml(read_file(file), where);
+  std::vector<std::string> changes;
+  for (const std::string& text : overrides) {
+    if (apply_override(table, text) && !text.starts_with("run.") && !text.starts_with("data.path=") && !text.starts_with("note=")) {
+      changes.push_back(text);
+    }
+  }
+  Recipe recipe;
+  recipe.name = file.stem().string();
+  read_fields(table, recipe, where);
+  read_arms(table, recipe, where);
+  if (const toml::node* paper = table.get("paper")) recipe.paper = to_json(*paper);
+  if (!changes.empty()) {
+    recipe.note += (recipe.note.empty() ? "" : "; ") + std::string("changed from the recipe: ") + join(changes, ", ");
+  }
+  return recipe;
+}
+
+const ArmSettings& find_arm(const Recipe& recipe, const std::string& name) {
+  if (name.empty() && recipe.arms.size() == 1) return recipe.arms.front();
+  std::vector<std::string> names;
+  for (const ArmSettings& arm : recipe.arms) {
+    if (folder_name(arm.name) == folder_name(name)) return arm;
+    names.push_back(arm.name);
+  }
+  if (name.empty()) user_error("--arm: the recipe has {} arms, expected one of: {}", names.size(), join(names, ", "));
+  user_error("--arm: '{}' is not an arm of the recipe{}", printable(name), suggestion(name, names));
+}
+
+std::string folder_name(const std::string& arm) {
+  std::string out;
+  for (const char c : arm) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '-';
+  return out;
+}
+
+}  // namespace refnorm::experiment

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <refnorm/base/json.h>
+#include <refnorm/train/settings.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace refnorm::experiment {
+
+struct DataSettings {
+  std::string kind = "mnist";
+  std::string path = "data/mnist";
+  std::int64_t validation = 5000;
+};
+
+struct ModelSettings {
+  std::string kind = "lenet5";
+};
+
+struct SamplerSettings {
+  std::string kind = "iid";
+};
+
+struct ReferenceSettings {
+  std::int64_t size = 128;
+};
+
+struct PopulationSettings {
+  std::int64_t batches = 0;  ///< batches of Algorithm 3's pass; 0: an epoch
+  std::string reading = "blended_between";
+};
+
+struct ArmSettings {
+  std::string name;
+  std::string norm;
+};
+
+struct RunSettings {
+  std::int64_t seed = 1;
+  std::int64_t threads = 0;  ///< 0: all cores
+  std::string device = "cpu";
+};
+
+/// A recipe with its defaults filled in. docs/recipes.md describes the keys.
+struct Recipe {
+  std::string name;
+  std::string note;  ///< what a reader of the results must know, such as that the run is shortened
+  DataSettings data;
+  ModelSettings model;
+  train::TrainSettings train;
+  SamplerSettings sampler;
+  ReferenceSettings reference;
+  PopulationSettings population;
+  RunSettings run;
+  std::vector<ArmSettings> arms;
+  Json paper;  ///< the [paper] table as it stands
+};
+
+/// Reads a recipe and checks every key and value. `overrides` are KEY=VALUE as --set takes them: VALUE is TOML, a bare word is a text;
+/// "arm.0.norm=gn:16" reaches into the list of arms. Overrides that change a value are added to the note. Throws UserError of one line that
+/// names file, key (with the nearest known one) and what was expected.
+Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The whole recipe as TOML; read_recipe() of it gives the same recipe.
+std::string to_toml(const Recipe& recipe);
+
+/// The arm of that name (case does not matter); without a name the only one. Throws UserError that lists the arms.
+const ArmSettings& find_arm(const Recipe& recipe, const std::string& name);
+
+/// "RBN fixed" -> "rbn-fixed": the name of an arm's folder.
+std::string folder_name(const std::string& arm);
+
+/// The section.key names of a recipe with their defaults, for documentation and tests.
+std::vector<std::string> recipe_keys();
+
+}  // namespace refnorm::experiment

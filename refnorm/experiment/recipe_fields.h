@@ -1,0 +1,56 @@
+#pragma once
+
+#include <refnorm/experiment/recipe.h>
+
+#include <limits>
+
+namespace refnorm::experiment {
+
+/// What a value may be. Only what fits the field's type is looked at.
+struct Allowed {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  std::vector<std::string> words;
+};
+
+inline Allowed at_least(double low) { return {.low = low}; }
+inline Allowed between(double low, double high) { return {.low = low, .high = high}; }
+inline Allowed one_of(std::vector<std::string> words) { return {.words = std::move(words)}; }
+
+/// Every key of every section, in one place: `visit(section, key, field, allowed)` is called for each. Reading,
+/// writing and listing recipes are three visitors.
+template <class AnyRecipe, class Visit>
+void visit_fields(AnyRecipe& recipe, Visit&& visit) {
+  visit("", "name", recipe.name, Allowed{});
+  visit("", "note", recipe.note, Allowed{});
+  visit("data", "kind", recipe.data.kind, one_of({"mnist", "fashion-mnist"}));
+  visit("data", "path", recipe.data.path, Allowed{});
+  visit("data", "validation", recipe.data.validation, at_least(0));
+  visit("model", "kind", recipe.model.kind, Allowed{});
+  visit("train", "epochs", recipe.train.epochs, between(1, 1e6));
+  visit("train", "batch_size", recipe.train.batch_size, between(1, 1e6));
+  visit("train", "optimizer", recipe.train.optimizer, one_of({"sgd"}));
+  visit("train", "lr", recipe.train.lr, at_least(0));
+  visit("train", "momentum", recipe.train.momentum, between(0, 1));
+  visit("train", "nesterov", recipe.train.nesterov, Allowed{});
+  visit("train", "weight_decay", recipe.train.weight_decay, at_least(0));
+  visit("train", "norm_weight_decay", recipe.train.norm_weight_decay, at_least(0));
+  visit("train", "schedule", recipe.train.schedule, one_of({"constant", "multistep", "cosine"}));
+  visit("train", "milestones", recipe.train.milestones, at_least(1));
+  visit("train", "gamma", recipe.train.gamma, at_least(0));
+  visit("train", "final_lr", recipe.train.final_lr, at_least(0));
+  visit("train", "warmup_epochs", recipe.train.warmup_epochs, at_least(0));
+  visit("train", "precision", recipe.train.precision, one_of({"fp32", "bf16"}));
+  visit("train", "checkpoint_every", recipe.train.checkpoint_every, at_least(1));
+  visit("train", "log_every", recipe.train.log_every, at_least(1));
+  visit("sampler", "kind", recipe.sampler.kind, Allowed{});
+  visit("reference", "size", recipe.reference.size, at_least(1));
+  visit("population", "batches", recipe.population.batches, at_least(0));
+  visit("population", "reading", recipe.population.reading,
+        one_of({"blended_between", "blended_printed", "raw_between", "raw_printed"}));
+  visit("run", "seed", recipe.run.seed, at_least(0));
+  visit("run", "threads", recipe.run.threads, between(0, 4096));
+  visit("run", "device", recipe.run.device, one_of({"cpu", "cuda"}));
+}
+
+}  // namespace refnorm::experiment

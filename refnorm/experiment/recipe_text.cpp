@@ -1,0 +1,77 @@
+#include <refnorm/experiment/recipe_fields.h>
+
+#include <toml++/toml.h>
+
+#include <sstream>
+
+namespace refnorm::experiment {
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::ostringstream out;
+  out << toml::value<std::string>(text);
+  return out.str();
+}
+
+std::string written(const std::string& value) { return quoted(value); }
+std::string written(bool value) { return value ? "true" : "false"; }
+std::string written(std::int64_t value) { return std::to_string(value); }
+std::string written(double value) {
+  std::ostringstream out;
+  out << toml::value<double>(value);
+  return out.str();
+}
+std::string written(const std::vector<std::int64_t>& values) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < values.size(); ++i) out += (i > 0 ? ", " : "") + written(values[i]);
+  return out + "]";
+}
+
+std::string inline_toml(const Json& value) {
+  if (value.is_object()) {
+    std::string out = "{";
+    for (const auto& [key, inner] : value.items()) out += (out.size() > 1 ? ", " : " ") + quoted(key) + " = " + inline_toml(inner);
+    return out + " }";
+  }
+  if (value.is_array()) {
+    std::string out = "[";
+    for (const Json& inner : value) out += (out.size() > 1 ? ", " : "") + inline_toml(inner);
+    return out + "]";
+  }
+  if (value.is_string()) return quoted(value.get<std::string>());
+  if (value.is_number_float()) return written(value.get<double>());
+  return value.dump();
+}
+
+}  // namespace
+
+std::string to_toml(const Recipe& recipe) {
+  std::string out;
+  std::string section_now;
+  visit_fields(recipe, [&](const std::string& section, const std::string& key, const auto& field, const Allowed&) {
+    if (section != section_now) {
+      out += "\n[" + section + "]\n";
+      section_now = section;
+    }
+    out += key + " = " + written(field) + "\n";
+  });
+  for (const ArmSettings& arm : recipe.arms) {
+    out += "\n[[arm]]\nname = " + quoted(arm.name) + "\nnorm = " + quoted(arm.norm) + "\n";
+  }
+  if (recipe.paper.is_object()) {
+    out += "\n[paper]\n";
+    for (const auto& [key, value] : recipe.paper.items()) out += quoted(key) + " = " + inline_toml(value) + "\n";
+  }
+  return out;
+}
+
+std::vector<std::string> recipe_keys() {
+  std::vector<std::string> keys;
+  const Recipe defaults;
+  visit_fields(defaults, [&](const std::string& section, const std::string& key, const auto& field, const Allowed&) {
+    keys.push_back((section.empty() ? key : section + "." + key) + " = " + written(field));
+  });
+  return keys;
+}
+
+}  // namespace refnorm::experiment

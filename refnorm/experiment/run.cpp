@@ -1,0 +1,155 @@
+#include <refnorm/base/file.h>
+#include <refnorm/base/lock.h>
+#include <refnorm/base/progress.h>
+#include <refnorm/base/text.h>
+#include <refnorm/experiment/build.h>
+#include <refnorm/experiment/run.h>
+#include <refnorm/experiment/test_error.h>
+#include <refnorm/train/trainer.h>
+
+#include <torch/torch.h>
+
+#include <utility>
+
+namespace refnorm::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The first parameter that is no longer finite, which the loss of the next step would have shown.
+std::optional<std::string> broken_parameter(const torch::nn::Module& module) {
+  for (const auto& item : module.named_parameters()) {
+    if (item.value().defined() && !torch::isfinite(item.value()).all().item<bool>()) return item.key();
+  }
+  return std::nullopt;
+}
+
+train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder, bool resume) {
+  train::Trainer trainer(assembly.network(), assembly.reference(),
+                         {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler()},
+                         recipe.train, assembly.compute(), folder);
+  std::optional<Progress> progress;
+  const std::int64_t total = recipe.train.epochs * assembly.sampler().batches_per_epoch();
+  train::Hooks hooks;
+  hooks.after_step = [&](const train::RunState& state, double loss) {
+    if (!progress) progress.emplace(recipe.arms.at(0).name, total, "steps", state.step - 1);
+    progress->update(state.step, fmt::format("loss {:.4f}", loss));
+  };
+  hooks.after_epoch = [&](const train::RunState& state) {
+    if (!progress) return;
+    progress->say(fmt::format("epoch {}/{}: train error {:.2f} %{}", state.step / assembly.sampler().batches_per_epoch(),
+                              recipe.train.epochs, state.last_epoch.error_pct(),
+                              state.best ? fmt::format(", best validation error {:.2f} % (epoch {})",
+                                                       state.best->validation_error_pct, state.best->epoch)
+                                         : ""));
+  };
+  return trainer.run(resume, hooks);
+}
+
+Json describe(const Recipe& recipe, const Assembly& assembly) {
+  Json result{{"recipe", recipe.name}};
+  if (!recipe.note.empty()) result["note"] = recipe.note;
+  result["arm"] = recipe.arms.at(0).name;
+  result["norm"] = recipe.arms.at(0).norm;
+  result["seed"] = recipe.run.seed;
+  result["machine"] = machine_description(recipe);
+  result["setup"] = setup_description(recipe, assembly.splits());
+  return result;
+}
+
+Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, const fs::path& folder) {
+  Json result = describe(recipe, assembly);
+  if (!outcome.diverged) {
+    if (const auto parameter = broken_parameter(*assembly.network().module)) {
+      outcome.diverged = train::Divergence{outcome.state.step, *parameter};
+    }
+  }
+  result["diverged"] = outcome.diverged.has_value();
+  if (outcome.diverged) {
+    result["diverged_at"] = {{"step", outcome.diverged->step}, {"layer", outcome.diverged->layer}};
+    result["test_error_pct"] = nullptr;
+  } else {
+    const PopulationStatistics population = collect_population(assembly, recipe);
+    if (!population.empty()) write_population(folder / "population.safetensors", population);
+    result.update(test_errors(assembly, recipe, population));
+  }
+  result["train_error_pct"] = outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
+  if (outcome.state.best) {
+    result["best"] = {{"epoch", outcome.state.best->epoch}, {"validation_error_pct", outcome.state.best->validation_error_pct}};
+  }
+  result["steps"] = outcome.state.step;
+  result["seconds"] = outcome.state.seconds;
+  // Over all processes of the run; what a resumed run repeated is not counted.
+  result["images_per_second"] = outcome.state.training_seconds > 0
+                                    ? static_cast<double>(outcome.state.step * recipe.train.batch_size) / outcome.state.training_seconds
+                                    : 0;
+  for (const auto& [part, share] : outcome.shares) result["step_shares"][part] = share;
+  write_json(folder / "result.json", result);
+  return result;
+}
+
+}  // namespace
+
+void check_same_recipe(const fs::path& config, const std::string& wanted) {
+  const std::vector<std::string> there = split(read_file(config), '\n');
+  const std::vector<std::string> asked = split(wanted, '\n');
+  for (std::size_t i = 0; i < std::max(there.size(), asked.size()); ++i) {
+    const std::string before = i < there.size() ? there[i] : "";
+    const std::string now = i < asked.size() ? asked[i] : "";
+    if (before == now) continue;
+    user_error("{}: the run there was started with '{}', not '{}'; resume it with its own recipe or choose another --out", config.string(),
+               printable(before), printable(now));
+  }
+}
+
+Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
+  if (recipe.arms.size() != 1) user_error("train: expected a recipe of one arm, got {}", recipe.arms.size());
+  const fs::path config = folder / "config.toml";
+  const bool there = fs::exists(config);
+  if (there && !resume) {
+    user_error("{}: already holds a run; --resume goes on with it, or choose another --out", folder.string());
+  }
+  // The thread count decides the bits, so a run keeps the one that it was started with.
+  if (there && recipe.run.threads == 0) recipe.run.threads = read_recipe(config).run.threads;
+  prepare_process(recipe);
+  const std::string text = to_toml(recipe);
+  if (there) check_same_recipe(config, text);
+  if (there && fs::exists(folder / "result.json")) return read_json(folder / "result.json");
+
+  Assembly assembly(recipe);
+  make_folder(folder);
+  const FolderLock lock(folder);
+  if (!there) write_file(config, text);
+  train::Outcome outcome = train_with_progress(recipe, assembly, folder, resume);
+  if (outcome.interrupted) {
+    throw Interrupted(fmt::format("stopped after step {}; {}/last is saved, the same command with --resume goes on", outcome.state.step,
+                                  folder.string()));
+  }
+  return finish(recipe, assembly, std::move(outcome), folder);
+}
+
+Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
+  if (!fs::exists(folder / "config.toml")) user_error("{}: not a run folder, it has no config.toml", folder.string());
+  Recipe recipe = read_recipe(folder / "config.toml");
+  recipe.run.threads = request.threads;
+  if (!request.data_path.empty()) recipe.data.path = request.data_path;
+  if (!request.device.empty()) recipe.run.device = request.device;
+  prepare_process(recipe);
+  const fs::path checkpoint = folder / request.checkpoint;
+  if (!train::has_checkpoint(checkpoint)) user_error("{}: the run has no such checkpoint", checkpoint.string());
+  Assembly assembly(recipe);
+  train::load_checkpoint_model(checkpoint, *assembly.network().module);
+
+  const fs::path stored = folder / "population.safetensors";
+  PopulationStatistics population;
+  if (assembly.has_batch_statistics() && (request.statistics.empty() || request.statistics == "population")) {
+    population = request.checkpoint == "last" && fs::exists(stored) ? read_population(stored, *assembly.network().module)
+                                                                    : collect_population(assembly, recipe);
+  }
+  Json result = describe(recipe, assembly);
+  result["checkpoint"] = request.checkpoint;
+  result.update(test_errors(assembly, recipe, population, request.statistics));
+  return result;
+}
+
+}  // namespace refnorm::experiment

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <refnorm/base/error.h>
+#include <refnorm/base/json.h>
+#include <refnorm/experiment/recipe.h>
+
+#include <filesystem>
+#include <string>
+
+namespace refnorm::experiment {
+
+/// Ctrl-C: the work so far is saved, and the message says how to go on.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Trains the recipe's one arm into `folder`, evaluates it on the test set and writes result.json, which is returned.
+/// A folder that already holds a run is an error unless `resume`: then its last checkpoint is gone on from, a complete
+/// run is returned as it is, and a recipe that differs from the folder's is an error. Nothing is created before recipe and
+/// data have been checked. Throws Interrupted after Ctrl-C.
+Json train_run(Recipe recipe, const std::filesystem::path& folder, bool resume);
+
+/// Throws UserError naming the first line in which the recipe in `config` differs from `wanted`.
+void check_same_recipe(const std::filesystem::path& config, const std::string& wanted);
+
+struct EvaluationRequest {
+  std::string checkpoint = "last";  ///< or "best"
+  std::string data_path;            ///< empty: the run's own
+  std::string statistics;           ///< running | population | batch; empty: all that the norm has
+  std::int64_t threads = 0;
+  std::string device;
+};
+
+/// Test error of a trained run by statistics; population statistics are the stored ones for the last checkpoint, else
+/// collected anew.
+Json evaluate_run(const std::filesystem::path& folder, const EvaluationRequest& request);
+
+}  // namespace refnorm::experiment

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <refnorm/base/json.h>
+#include <refnorm/experiment/build.h>
+#include <refnorm/norms/population.h>
+
+#include <filesystem>
+#include <string>
+
+namespace refnorm::experiment {
+
+/// population.safetensors: "<layer>/<reading>/mean" and ".../var", float64.
+void write_population(const std::filesystem::path& file, const PopulationStatistics& population);
+
+/// Throws UserError unless the file has every reading of every layer of `model`, each of the layer's size.
+PopulationStatistics read_population(const std::filesystem::path& file, const torch::nn::Module& model);
+
+/// Algorithm 3's pass as the recipe has it: over the run's own batches of the epoch after the last.
+PopulationStatistics collect_population(Assembly& assembly, const Recipe& recipe);
+
+/// The `test_error_pct…` fields of docs/files.md. `statistics` restricts it to one mode; empty: all.
+Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
+                 const std::string& statistics = "");
+
+}  // namespace refnorm::experiment

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+namespace refnorm::metrics {
+
+/// Sums over samples, from which mean loss and top-1 accuracy follow.
+struct Tally {
+  std::int64_t samples = 0;
+  std::int64_t correct = 0;
+  double loss_sum = 0;
+
+  void add(std::int64_t count, std::int64_t right, double mean_loss) {
+    samples += count;
+    correct += right;
+    loss_sum += mean_loss * static_cast<double>(count);
+  }
+  double mean_loss() const { return samples > 0 ? loss_sum / static_cast<double>(samples) : 0; }
+  double accuracy_pct() const {
+    return samples > 0 ? 100.0 * static_cast<double>(correct) / static_cast<double>(samples) : 0;
+  }
+  double error_pct() const {
+    return samples > 0 ? 100.0 * static_cast<double>(samples - correct) / static_cast<double>(samples) : 0;
+  }
+};
+
+}  // namespace refnorm::metrics

@@ -1,0 +1,43 @@
+#include <refnorm/base/error.h>
+#include <refnorm/models/lenet5.h>
+#include <refnorm/ops/tap.h>
+
+#include <torch/torch.h>
+
+#include <utility>
+
+namespace refnorm::models {
+
+using ops::tap;
+using torch::Tensor;
+
+LeNet5Impl::LeNet5Impl(ModelOptions given) : options(std::move(given)) { reset(); }
+
+void LeNet5Impl::reset() {
+  using torch::nn::Conv2dOptions;
+  conv1 = register_module("conv1", torch::nn::Conv2d(Conv2dOptions(options.in_channels, 6, 5).padding(2)));
+  norm1 = register_module("norm1", options.norm(6, 2));
+  conv2 = register_module("conv2", torch::nn::Conv2d(Conv2dOptions(6, 16, 5)));
+  norm2 = register_module("norm2", options.norm(16, 2));
+  fc1 = register_module("fc1", torch::nn::Linear(16 * 5 * 5, 120));
+  norm3 = register_module("norm3", options.norm(120, 0));
+  fc2 = register_module("fc2", torch::nn::Linear(120, 84));
+  norm4 = register_module("norm4", options.norm(84, 0));
+  fc3 = register_module("fc3", torch::nn::Linear(84, options.classes));
+}
+
+Tensor LeNet5Impl::forward(const Tensor& images) {
+  if (images.dim() != 4 || images.size(1) != options.in_channels || images.size(2) != 28 || images.size(3) != 28) {
+    user_error("lenet5: expected images of shape [N, {}, 28, 28], got [{}]", options.in_channels,
+               fmt::join(images.sizes(), ", "));
+  }
+  Tensor x = tap("norm1", norm1->forward(tap("conv1", conv1(images))));
+  x = torch::max_pool2d(torch::relu(x), 2);
+  x = tap("norm2", norm2->forward(tap("conv2", conv2(x))));
+  x = torch::max_pool2d(torch::relu(x), 2).flatten(1);
+  x = torch::relu(tap("norm3", norm3->forward(tap("fc1", fc1(x)))));
+  x = torch::relu(tap("norm4", norm4->forward(tap("fc2", fc2(x)))));
+  return tap("fc3", fc3(x));
+}
+
+}  // namespace refnorm::models

@@ -1,0 +1,132 @@
+#include <refnorm/ops/channel_norm.h>
+
+#include <torch/torch.h>
+
+#include <array>
+#include <vector>
+
+namespace refnorm::ops {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// [C] -> [1, C, 1, ...], to be broadcast against an x of `dims` axes.
+Tensor along_channels(const Tensor& values, std::int64_t dims) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(dims), 1);
+  shape[1] = values.size(0);
+  return values.view(shape);
+}
+
+std::vector<std::int64_t> all_but_channels(std::int64_t dims) {
+  std::vector<std::int64_t> axes{0};
+  for (std::int64_t axis = 2; axis < dims; ++axis) axes.push_back(axis);
+  return axes;
+}
+
+bool reduced_precision(const Tensor& x) {
+  return x.scalar_type() == torch::kBFloat16 || x.scalar_type() == torch::kHalf;
+}
+
+class ChannelMoments : public torch::autograd::Function<ChannelMoments> {
+ public:
+  static variable_list forward(AutogradContext* context, const Tensor& x) {
+    Tensor mean;
+    Tensor var;
+    if (x.is_cpu()) {
+      // The first half of ATen's batch norm: vectorized two-pass sums, for both memory formats.
+      std::tie(mean, var) = at::batch_norm_update_stats(x, {}, {}, 0.0);
+    } else {
+      std::tie(var, mean) = at::var_mean(x, all_but_channels(x.dim()), /*unbiased=*/false);
+    }
+    context->save_for_backward({x, mean});
+    return {mean, var};
+  }
+
+  // d mean / d x = 1/n,  d var / d x = 2/n · (x − mean)
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const variable_list saved = context->get_saved_variables();
+    const Tensor& x = saved[0];
+    const std::int64_t dims = x.dim();
+    const double per_value = static_cast<double>(x.size(1)) / static_cast<double>(x.numel());
+    Tensor grad;
+    if (grads[1].defined()) {
+      const Tensor mean = torch::GradMode::is_enabled() ? x.mean(all_but_channels(dims)) : saved[1];
+      const Tensor scale = along_channels(grads[1] * (2 * per_value), dims);
+      grad = torch::GradMode::is_enabled() ? (x - along_channels(mean, dims)) * scale
+                                           : (x - along_channels(mean, dims)).mul_(scale);
+    }
+    if (grads[0].defined()) {
+      const Tensor shift = along_channels(grads[0] * per_value, dims);
+      if (!grad.defined()) {
+        grad = shift.expand_as(x);
+      } else {
+        grad = torch::GradMode::is_enabled() ? grad + shift : grad.add_(shift);
+      }
+    }
+    return {grad};
+  }
+};
+
+class ChannelNormalize : public torch::autograd::Function<ChannelNormalize> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& mean, const Tensor& var,
+                        const Tensor& weight, const Tensor& bias, double eps) {
+    const std::int64_t dims = x.dim();
+    context->save_for_backward({x, mean, var, weight});
+    context->saved_data["eps"] = eps;
+    context->saved_data["affine"] = weight.defined();
+    Tensor scale = (var + eps).rsqrt_();
+    if (weight.defined()) scale.mul_(weight);
+    Tensor y = (x - along_channels(mean, dims)).mul_(along_channels(scale, dims));
+    if (bias.defined()) y.add_(along_channels(bias, dims));
+    return y;
+  }
+
+  // With s = 1/sqrt(var + eps), g = dL/dy:  dL/dx = w s g,  dL/dw = s sum g (x − mean),  dL/db = sum g,
+  // dL/dmean = − w s dL/db,  dL/dvar = − w s^2 / 2 · dL/dw
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const variable_list saved = context->get_saved_variables();
+    const auto& [x, mean, var] = std::tie(saved[0], saved[1], saved[2]);
+    const double eps = context->saved_data["eps"].toDouble();
+    const bool affine = context->saved_data["affine"].toBool();
+    const Tensor weight = affine ? saved[3] : torch::ones_like(mean);
+    const Tensor s = (var + eps).rsqrt();
+    const Tensor scale = weight * s;
+    Tensor grad_x;
+    Tensor grad_weight;
+    Tensor grad_bias;
+    if (torch::GradMode::is_enabled()) {
+      // A second derivative is wanted: differentiable pieces.
+      const auto axes = all_but_channels(x.dim());
+      grad_x = grads[0] * along_channels(scale, x.dim());
+      grad_weight = (grads[0] * (x - along_channels(mean, x.dim()))).sum(axes) * s;
+      grad_bias = grads[0].sum(axes);
+    } else {
+      std::tie(grad_x, grad_weight, grad_bias) =
+          at::native_batch_norm_backward(grads[0].contiguous(x.suggest_memory_format()), x, weight, mean, var, {}, {},
+                                         /*train=*/false, eps, {true, true, true});
+    }
+    const Tensor grad_mean = -scale * grad_bias;
+    const Tensor grad_var = scale * s * grad_weight * -0.5;
+    return {grad_x, grad_mean, grad_var, affine ? grad_weight : Tensor(), affine ? grad_bias : Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
+Moments channel_moments(const Tensor& x) {
+  const auto out = ChannelMoments::apply(reduced_precision(x) ? x.to(torch::kFloat) : x);
+  return {out[0], out[1]};
+}
+
+Tensor channel_normalize(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
+                         const Tensor& bias, double eps) {
+  if (reduced_precision(x)) {
+    return ChannelNormalize::apply(x.to(torch::kFloat), mean, var, weight, bias, eps).to(x.scalar_type());
+  }
+  return ChannelNormalize::apply(x, mean, var, weight, bias, eps);
+}
+
+}  // namespace refnorm::ops

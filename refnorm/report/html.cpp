@@ -1,0 +1,250 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <refnorm/base/text.h>
+#include <refnorm/report/html.h>
+#include <refnorm/report/markup.h>
+#include <refnorm/report/table.h>
+
+namespace refnorm::report {
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string paragraph(const std::string& text, const char* kind = "") {
+  return fmt::format("<p{}>{}</p>\n", *kind ? fmt::format(" class=\"{}\"", kind) : "", escape_markup(text));
+}
+
+std::string heading(const char* text) {
+  return fmt::format("<h2>{}</h2>\n", escape_markup(text));
+}
+
+/// The names of a kind of values, over all runs, in the order in which they first appear.
+std::vector<std::string> names_of(const Result& result, NamedValues Run::*values) {
+  std::vector<std::string> names;
+  for (const Arm& arm : result.arms) {
+    for (const Run& run : arm.runs) {
+      for (const auto& [name, value] : run.*values) {
+        if (value && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+      }
+    }
+  }
+  return names;
+}
+
+/// One row an arm, one column a name: mean and interval over the runs that have it.
+std::string table_by_name(const Result& result, NamedValues Run::*values) {
+  const std::vector<std::string> names = names_of(result, values);
+  std::vector<std::string> head{"arm"};
+  for (const std::string& name : names) head.push_back(key_words(name) + " %");
+  Rows rows;
+  for (const Arm& arm : result.arms) {
+    std::vector<std::string> cells{arm.name};
+    for (const std::string& name : names) {
+      std::vector<double> found;
+      for (const Run& run : arm.runs) {
+        const auto value = value_of(run.*values, name);
+        if (run.counts() && value) found.push_back(*value);
+      }
+      cells.push_back(with_interval(summarize(found)));
+    }
+    rows.push_back(std::move(cells));
+  }
+  return names.empty() ? "" : html_table(head, rows, 1);
+}
+
+std::string statistics_sections(const Result& result) {
+  std::string out;
+  const std::string modes = table_by_name(result, &Run::by_statistics);
+  if (!modes.empty()) {
+    out +=
+        heading("Test error by the statistics used") + modes +
+        paragraph(
+            "running: averages kept during training; population: averaged over training batches afterwards "
+            "(Algorithm 3), which makes inference one affine map a layer; batch: those of each test batch. – "
+            "where "
+            "the norm has no such mode.",
+            "faint");
+  }
+  const std::string readings = table_by_name(result, &Run::by_reading);
+  if (!readings.empty()) {
+    out +=
+        heading("Test error by the reading of Algorithm 3") + readings +
+        paragraph(
+            "raw averages each batch's own statistics, blended those that training normalized with; printed "
+            "takes "
+            "the variance as the paper prints it, between adds the variance between batches that the printed "
+            "formula leaves out.",
+            "faint");
+  }
+  return out;
+}
+
+std::string verdict(const Comparison& comparison) {
+  switch (comparison.standing) {
+    case Standing::kBest:
+      return "lowest mean";
+    case Standing::kSame:
+      return "cannot be told apart";
+    case Standing::kWorse:
+      return "worse";
+    case Standing::kBetterInCommon:
+      return "better over the seeds in common";
+    case Standing::kTooFewSeeds:
+      return "fewer than 2 seeds in common";
+    case Standing::kNoSpread:
+      return "same difference with every seed: no interval";
+    case Standing::kNoResult:
+      break;
+  }
+  return "no run to compare";
+}
+
+std::string difference_section(const Result& result, const Answer& answer) {
+  if (!answer.best || result.arms.size() < 2) return {};
+  Rows rows;
+  for (std::size_t i = 0; i < result.arms.size(); ++i) {
+    if (i == *answer.best) continue;
+    const PairedDifference& difference = answer.arms[i].difference;
+    const auto& interval = difference.interval;
+    rows.push_back({result.arms[i].name, verdict(answer.arms[i]),
+                    difference.mean ? fmt::format("{:+.2f}", *difference.mean) : "–",
+                    interval && difference.spread
+                        ? fmt::format("[{:+.2f}, {:+.2f}]", interval->low, interval->high)
+                        : "–",
+                    fmt::format("{}", difference.n)});
+  }
+  const std::string confidence = fmt::format("{:.4g} % interval", answer.confidence * 100);
+  std::string out = heading("Seed by seed against the arm with the lowest mean");
+  out += html_table({"arm", "against " + result.arms[*answer.best].name, "difference, points", confidence,
+                     "seeds in common"},
+                    rows, 2);
+  out += paragraph(
+      fmt::format(
+          "Difference: this arm's test error minus {}'s with the same seed, averaged; positive is worse. "
+          "Student's "
+          "t interval{}. An interval that holds 0 means that these seeds cannot tell the two apart, not that "
+          "they "
+          "are equal.",
+          result.arms[*answer.best].name,
+          answer.compared > 1
+              ? fmt::format(", widened (Bonferroni) so that all {} hold together with 95 %", answer.compared)
+              : ""),
+      "faint");
+  return out;
+}
+
+std::string outcome(const Run& run) {
+  if (run.failed) return "failed: " + shortened(*run.failed, 200);
+  if (!run.diverged) return "finished";
+  return run.diverged_at.empty() ? "diverged" : "diverged: " + run.diverged_at;
+}
+
+std::string run_section(const Result& result) {
+  Rows rows;
+  for (const Arm& arm : result.arms) {
+    for (const Run& run : arm.runs) {
+      const auto mode = [&](const char* name) { return two_decimals(value_of(run.by_statistics, name)); };
+      rows.push_back({arm.name, fmt::format("{}", run.seed), outcome(run), two_decimals(run.test_error),
+                      mode("running"), mode("population"), mode("batch"), two_decimals(run.train_error),
+                      run.best.empty() ? "–" : run.best,
+                      run.steps ? with_thousands(static_cast<double>(*run.steps)) : "–",
+                      run.images_per_second ? with_thousands(*run.images_per_second) : "–",
+                      run.seconds ? readable_duration(*run.seconds) : "–"});
+    }
+  }
+  return "<details>\n<summary>Every run</summary>\n" +
+         html_table({"arm", "seed", "outcome", "test error %", "running %", "population %", "batch %",
+                     "train error %", "best validation", "steps", "images/s", "time"},
+                    rows, 3) +
+         "</details>\n";
+}
+
+std::string setup_section(const Result& result) {
+  const auto column = [](const char* name, const Json& values) {
+    return values.empty() ? ""
+                          : fmt::format("<section>\n<h3>{}</h3>\n{}</section>\n", name, generic_html(values));
+  };
+  const std::string columns = column("Set-up", result.setup) + column("Machine", result.machine);
+  if (columns.empty()) return {};
+  return fmt::format("{}<div class=\"columns\">\n{}</div>\n", heading("Set-up and machine"), columns);
+}
+
+std::string reading_section() {
+  return heading("How to read this") +
+         "<ul>\n"
+         "<li>Each arm is the same network, data and schedule with another normalization; each seed sets the "
+         "initial "
+         "weights and the order of the data.</li>\n"
+         "<li>The test set is read once, at the end of a run. Lower error is better; differences are in "
+         "percentage "
+         "points.</li>\n"
+         "<li>A run that diverged is counted as a divergence and is not averaged; one that failed (crashed, "
+         "out of memory) is "
+         "neither. An arm that loses runs is averaged over fewer, perhaps luckier, seeds.</li>\n"
+         "<li>Intervals speak of chance between seeds only: not of other data, networks or learning "
+         "rates.</li>\n"
+         "<li>In the curves, resting the pointer on a line, band or point shows its arm, step and "
+         "value.</li>\n"
+         "<li>Made from <code>result.json</code> and the runs’ <code>metrics.jsonl</code> beside this file, "
+         "and from nothing "
+         "else.</li>\n"
+         "</ul>\n";
+}
+
+}  // namespace
+
+std::string key_words(const std::string& key) {
+  std::string words = key;
+  if (words.ends_with("_pct")) words.replace(words.size() - 3, 3, "%");
+  std::replace(words.begin(), words.end(), '_', ' ');
+  return words;
+}
+
+std::string html_table(const std::vector<std::string>& head, const Rows& rows, std::size_t text_columns,
+                       std::optional<std::size_t> strong) {
+  const auto line = [&](const std::vector<std::string>& cells, const char* tag) {
+    std::string out;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const char* kind = i >= text_columns              ? ""
+                         : display_width(cells[i]) > 30 ? " class=\"words long\""
+                                                        : " class=\"words\"";
+      out += fmt::format("<{}{}>{}</{}>", tag, kind, escape_markup(cells[i]), tag);
+    }
+    return out + "</tr>\n";
+  };
+  std::string out = "<div class=\"scroll\"><table>\n<thead>\n<tr>" + line(head, "th") + "</thead>\n<tbody>\n";
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    out += (strong == i ? "<tr class=\"strong\">" : "<tr>") + line(rows[i], "td");
+  }
+  return out + "</tbody>\n</table></div>\n";
+}
+
+std::string html_page(const Result& result, const Answer& answer, const std::string& curves) {
+  std::string out = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, "
+      "initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n"
+      "</head>\n<body>\n<main>\n",
+      escape_markup(title(result)), page_style());
+  out += paragraph("Comparison of normalizations", "kicker");
+  out += fmt::format("<h1>{}</h1>\n", escape_markup(result.recipe));
+  if (!result.note.empty()) out += paragraph(result.note, "note");
+  out += paragraph(answer.sentence, "answer");
+  const std::string setup = setup_line(result.setup);
+  if (!setup.empty()) out += paragraph(setup, "faint");
+  const Table table = main_table(result, answer, false);
+  out += heading("Test error") + html_table(table.head, table.rows, table.text_columns, answer.best);
+  for (const std::string& note : footnotes(answer, false)) out += paragraph(note, "faint");
+  out += heading("Training curves") + "<figure class=\"scroll\">\n" + curves + "</figure>\n";
+  out += difference_section(result, answer);
+  out += statistics_sections(result);
+  out += paper_section(result, answer);
+  out += run_section(result);
+  out += setup_section(result);
+  out += reading_section();
+  return out + "</main>\n</body>\n</html>\n";
+}
+
+}  // namespace refnorm::report

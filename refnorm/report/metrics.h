@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace refnorm::report {
+
+/// Training accuracy over the steps since the point before.
+struct Point {
+  std::uint64_t step = 0;
+  double accuracy = 0;  ///< percent
+};
+
+/// The step lines of a run's metrics.jsonl, in order of steps. A last line that the writer did not finish is
+/// ignored; anything else that is malformed is a UserError naming `origin` and the line. Where a run was
+/// resumed and steps stand twice, the later line holds.
+std::vector<Point> parse_metrics(std::string_view text, const std::string& origin);
+
+}  // namespace refnorm::report

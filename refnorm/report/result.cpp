@@ -1,0 +1,160 @@
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <refnorm/base/error.h>
+#include <refnorm/base/file.h>
+#include <refnorm/report/field.h>
+#include <refnorm/report/result.h>
+
+namespace refnorm::report {
+namespace {
+
+constexpr double kLargest = 1e12;  // more seconds or images a second than any run has
+
+NamedValues parse_values(const std::optional<Field>& field) {
+  NamedValues values;
+  if (!field) return values;
+  for (const auto& member : field->object().items()) {
+    values.emplace_back(member.key(), field->at(member.key()).percent_or_null());
+  }
+  return values;
+}
+
+std::string parse_folder(const Field& field) {
+  const std::filesystem::path folder = field.name();
+  const bool leaves =
+      std::any_of(folder.begin(), folder.end(), [](const auto& part) { return part == ".."; });
+  if (folder.is_absolute() || leaves) field.fail_saying("expected a folder inside the comparison's");
+  return folder.string();
+}
+
+std::optional<double> parse_optional(const Field& run, const std::string& key, double high) {
+  const auto field = run.find(key);
+  return field ? field->number_or_null(0, high) : std::nullopt;
+}
+
+std::string parse_divergence(const Field& run) {
+  const auto where = run.find("diverged_at");
+  if (!where) return {};
+  std::string words;
+  if (const auto step = where->find("step")) words = fmt::format("step {}", step->count());
+  if (const auto layer = where->find("layer")) {
+    words += fmt::format("{}layer {}", words.empty() ? "" : ", ", layer->text());
+  }
+  return words;
+}
+
+std::string parse_best(const Field& run) {
+  const auto best = run.find("best");
+  if (!best) return {};
+  const std::uint64_t epoch = best->at("epoch").count();
+  const auto error = best->at("validation_error_pct").percent_or_null();
+  return error ? fmt::format("{:.2f} %, epoch {}", *error, epoch) : fmt::format("epoch {}", epoch);
+}
+
+Run parse_run(const Field& field) {
+  Run run;
+  run.seed = field.at("seed").count();
+  run.folder = parse_folder(field.at("folder"));
+  if (const auto failed = field.find("failed")) run.failed = failed->text();
+  if (!run.failed || field.find("diverged")) run.diverged = field.at("diverged").boolean();
+  if (run.failed && run.diverged) field.fail_saying("a run either diverged or failed, found both");
+  run.diverged_at = parse_divergence(field);
+  run.best = parse_best(field);
+  if (run.counts()) {
+    // These say what the run found: a run that counts has them all.
+    run.test_error = field.at("test_error_pct").percent();
+    for (const char* key : {"train_error_pct", "steps", "seconds", "images_per_second"}) field.at(key);
+  } else if (field.find("test_error_pct")) {
+    field.at("test_error_pct").fail_saying("expected null, as the run diverged or failed");
+  }
+  run.by_statistics = parse_values(field.find("test_error_pct_by_statistics"));
+  run.by_reading = parse_values(field.find("test_error_pct_by_population_reading"));
+  run.train_error = parse_optional(field, "train_error_pct", 100);
+  if (const auto steps = field.find("steps")) run.steps = steps->count();
+  run.seconds = parse_optional(field, "seconds", kLargest);
+  run.images_per_second = parse_optional(field, "images_per_second", kLargest);
+  return run;
+}
+
+// The summary is computed again from the runs, so that all tables rest on one thing; the file's must agree to
+// the digits that are shown, or one of the two is not what was measured.
+void check_summary(const Field& field, const Summary& ours) {
+  if (field.at("n").count() != static_cast<std::uint64_t>(ours.n)) {
+    field.at("n").fail_saying(fmt::format("does not fit the runs, of which {} count", ours.n));
+  }
+  if (field.at("diverged").count() != static_cast<std::uint64_t>(ours.diverged)) {
+    field.at("diverged")
+        .fail_saying(fmt::format("does not fit the runs, of which {} diverged", ours.diverged));
+  }
+  field.at("std").number_or_null(0, 100);
+  if (const Field interval = field.at("ci95"); !interval.is_null()) {
+    if (interval.array_size() != 2) interval.fail_expecting("[low, high] or null");
+    for (const std::size_t end : {0U, 1U}) interval.at(end).number(-kLargest, kLargest);
+  }
+  const auto mean = field.at("mean").percent_or_null();
+  if (mean.has_value() != ours.mean.has_value() || (mean && std::abs(*mean - *ours.mean) > 0.0051)) {
+    const std::string expected = ours.mean ? fmt::format("{:.4f}", *ours.mean) : "null";
+    field.at("mean").fail_saying(fmt::format("does not fit the runs, whose mean is {}", expected));
+  }
+}
+
+Arm parse_arm(const Field& field) {
+  Arm arm;
+  arm.name = field.at("name").name();
+  arm.norm = field.at("norm").text();
+  const Field runs = field.at("runs");
+  std::set<std::uint64_t> seeds;
+  std::vector<double> errors;
+  std::int64_t diverged = 0;
+  for (std::size_t i = 0; i < runs.array_size(); ++i) {
+    arm.runs.push_back(parse_run(runs.at(i)));
+    const Run& run = arm.runs.back();
+    if (!seeds.insert(run.seed).second) runs.at(i).at("seed").fail_saying("the seed stands twice in one arm");
+    if (run.test_error) errors.push_back(*run.test_error);
+    diverged += run.diverged ? 1 : 0;
+  }
+  arm.test_error = summarize(errors, diverged);
+  check_summary(field.at("test_error_pct"), arm.test_error);
+  return arm;
+}
+
+}  // namespace
+
+std::optional<double> value_of(const NamedValues& values, const std::string& name) {
+  const auto found =
+      std::find_if(values.begin(), values.end(), [&](const auto& value) { return value.first == name; });
+  return found == values.end() ? std::nullopt : found->second;
+}
+
+std::size_t Arm::failed() const {
+  return static_cast<std::size_t>(
+      std::count_if(runs.begin(), runs.end(), [](const Run& run) { return run.failed.has_value(); }));
+}
+
+Result parse_result(const Json& document, const std::string& origin) {
+  const Field root(document, origin);
+  Result result;
+  result.recipe = root.at("recipe").name();
+  if (const auto note = root.find("note")) result.note = note->text();
+  result.machine = root.at("machine").object();
+  result.setup = root.at("setup").object();
+  if (const auto paper = root.find("paper")) result.paper = paper->object();
+  const Field arms = root.at("arms");
+  if (arms.array_size() == 0) arms.fail_saying("expected at least one arm");
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < arms.array_size(); ++i) {
+    result.arms.push_back(parse_arm(arms.at(i)));
+    if (!names.insert(result.arms.back().name).second)
+      arms.at(i).at("name").fail_saying("two arms have this name");
+  }
+  return result;
+}
+
+Result read_result(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "result.json";
+  return parse_result(read_json(file), file.string());
+}
+
+}  // namespace refnorm::report

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <refnorm/base/json.h>
+#include <refnorm/report/statistics.h>
+
+namespace refnorm::report {
+
+/// One value by name, such as a test error by the statistics it was evaluated with; nothing where it does not
+/// apply.
+using NamedValues = std::vector<std::pair<std::string, std::optional<double>>>;
+
+/// The value of that name, or nothing.
+std::optional<double> value_of(const NamedValues& values, const std::string& name);
+
+/// One arm with one seed. Errors are percentages.
+struct Run {
+  std::uint64_t seed = 0;
+  std::string folder;  ///< relative to the comparison's
+  bool diverged = false;
+  std::string diverged_at;            ///< "step 17, layer conv1", or empty
+  std::optional<std::string> failed;  ///< what a run that crashed said
+  std::optional<double> test_error;   ///< there exactly where the run counts
+  NamedValues by_statistics, by_reading;
+  std::optional<double> train_error;
+  std::string best;  ///< "0.70 %, epoch 9": the lowest validation error; or empty
+  std::optional<std::uint64_t> steps;
+  std::optional<double> seconds, images_per_second;
+
+  /// Neither diverged nor failed: only such runs are averaged.
+  bool counts() const { return !diverged && !failed; }
+};
+
+struct Arm {
+  std::string name, norm;
+  std::vector<Run> runs;
+  Summary test_error;
+
+  std::size_t failed() const;
+};
+
+/// A comparison's result.json, as docs/files.md describes it.
+struct Result {
+  std::string recipe, note;
+  Json machine = Json::object(), setup = Json::object(), paper;  ///< shown as they are; `paper` may be null
+  std::vector<Arm> arms;
+};
+
+/// Throws UserError of one line, naming `origin` and the field, where something is missing, of the wrong
+/// kind, out of range, or does not fit together.
+Result parse_result(const Json& document, const std::string& origin);
+
+/// Reads `folder`/result.json.
+Result read_result(const std::filesystem::path& folder);
+
+}  // namespace refnorm::report

@@ -1,0 +1,39 @@
+#include <refnorm/train/autocast.h>
+
+#include <ATen/autocast_mode.h>
+#include <torch/version.h>
+
+namespace refnorm::train {
+namespace {
+
+void enable(torch::Device device, bool on) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  at::autocast::set_autocast_enabled(device.type(), on);
+  at::autocast::set_autocast_dtype(device.type(), at::kBFloat16);
+#else
+  if (device.is_cuda()) {
+    at::autocast::set_enabled(on);
+    at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
+  } else {
+    at::autocast::set_cpu_enabled(on);
+    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+  }
+#endif
+}
+
+}  // namespace
+
+Bfloat16Scope::Bfloat16Scope(bool on, torch::Device device) : on_(on), device_(device) {
+  if (!on_) return;
+  enable(device_, true);
+  at::autocast::increment_nesting();
+}
+
+Bfloat16Scope::~Bfloat16Scope() {
+  if (!on_) return;
+  // The cache holds bfloat16 copies of the weights of this step.
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  enable(device_, false);
+}
+
+}  // namespace refnorm::train

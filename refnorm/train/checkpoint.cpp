@@ -1,0 +1,118 @@
+#include <refnorm/base/checksum.h>
+#include <refnorm/base/error.h>
+#include <refnorm/base/file.h>
+#include <refnorm/base/json.h>
+#include <refnorm/base/safetensors.h>
+#include <refnorm/train/checkpoint.h>
+#include <refnorm/train/tensor_file.h>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/torch.h>
+
+#include <mutex>
+
+namespace refnorm::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kGenerator = "generator/cpu";
+constexpr const char* kSum = "crc32";
+
+Json to_json(const metrics::Tally& tally) {
+  return {{"samples", tally.samples}, {"correct", tally.correct}, {"loss_sum", tally.loss_sum}};
+}
+
+metrics::Tally tally_from(const Json& json) {
+  return {json.at("samples").get<std::int64_t>(), json.at("correct").get<std::int64_t>(), json.at("loss_sum").get<double>()};
+}
+
+Json to_json(const RunState& state) {
+  Json best;
+  if (state.best) best = {{"epoch", state.best->epoch}, {"validation_error_pct", state.best->validation_error_pct}};
+  return {{"format", 1},
+          {"step", state.step},
+          {"since_line", to_json(state.since_line)},
+          {"epoch", to_json(state.epoch)},
+          {"last_epoch", to_json(state.last_epoch)},
+          {"best", best},
+          {"metrics_bytes", state.metrics_bytes},
+          {"time", {{"seconds", state.seconds}, {"training_seconds", state.training_seconds}}}};
+}
+
+RunState state_from(const Json& json) {
+  RunState state;
+  state.step = json.at("step").get<std::int64_t>();
+  state.since_line = tally_from(json.at("since_line"));
+  state.epoch = tally_from(json.at("epoch"));
+  state.last_epoch = tally_from(json.at("last_epoch"));
+  if (const Json& best = json.at("best"); !best.is_null()) {
+    state.best = Best{best.at("epoch").get<std::int64_t>(), best.at("validation_error_pct").get<double>()};
+  }
+  state.metrics_bytes = json.at("metrics_bytes").get<std::int64_t>();
+  state.seconds = json.at("time").at("seconds").get<double>();
+  state.training_seconds = json.at("time").at("training_seconds").get<double>();
+  return state;
+}
+
+std::string sum_of(const Json& body) { return fmt::format("{:08x}", crc32(body.dump())); }
+
+RunState read_meta(const fs::path& file) {
+  Json json = read_json(file);
+  const bool signed_object = json.is_object() && json.contains(kSum) && json[kSum].is_string();
+  const std::string stored = signed_object ? json[kSum].get<std::string>() : "";
+  if (signed_object) json.erase(kSum);
+  if (!signed_object || stored != sum_of(json)) user_error("{}: damaged, its checksum does not agree", file.string());
+  try {
+    if (json.at("format") != 1) user_error("{}: format {} is not known, expected 1", file.string(), json.at("format").dump());
+    return state_from(json);
+  } catch (const Json::exception&) {
+    user_error("{}: lacks what a checkpoint of this version holds", file.string());
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& target, const torch::nn::Module& model, const Optimizer& optimizer,
+                     const RunState& state) {
+  fs::path fresh = target;
+  fresh += ".tmp";
+  fs::remove_all(fresh);
+  make_folder(fresh);
+  write_file(fresh / "model.safetensors", to_safetensors(state_of(model)));
+  Safetensors rest;
+  optimizer.save(rest);
+  rest.tensors.emplace_back(kGenerator, to_raw(at::detail::getDefaultCPUGenerator().get_state()));
+  write_file(fresh / "state.safetensors", to_safetensors(rest));
+  Json meta = to_json(state);
+  meta[kSum] = sum_of(meta);
+  write_json(fresh / "meta.json", meta);
+  replace_folder(fresh, target);
+}
+
+RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optimizer& optimizer) {
+  const RunState state = read_meta(folder / "meta.json");
+  const Safetensors rest = read_safetensors(folder / "state.safetensors", Checksum::kRequired);
+  const RawTensor* generator_state = rest.find(kGenerator);
+  const std::string state_file = (folder / "state.safetensors").string();
+  if (generator_state == nullptr) user_error("{}: tensor '{}' is missing", state_file, kGenerator);
+  load_checkpoint_model(folder, model);
+  optimizer.load(rest, state_file);
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  try {
+    generator.set_state(to_tensor(*generator_state));
+  } catch (const c10::Error&) {
+    user_error("{}: tensor '{}' is not a generator's state", state_file, kGenerator);
+  }
+  return state;
+}
+
+void load_checkpoint_model(const fs::path& folder, torch::nn::Module& model) {
+  const fs::path file = folder / "model.safetensors";
+  load_state(model, read_safetensors(file, Checksum::kRequired), file.string());
+}
+
+bool has_checkpoint(const fs::path& folder) { return fs::exists(folder / "meta.json"); }
+
+}  // namespace refnorm::train

@@ -1,0 +1,80 @@
+#include <refnorm/metrics/classification.h>
+#include <refnorm/train/autocast.h>
+#include <refnorm/train/evaluate.h>
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+namespace refnorm::train {
+namespace {
+
+/// Sets mode and statistics of a network, and puts them back.
+class Mode {
+ public:
+  Mode(torch::nn::Module& module, bool training, Statistics statistics)
+      : module_(module), training_before_(module.is_training()) {
+    for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(module)) {
+      before_.emplace_back(layer, layer->statistics());
+      layer->use_statistics(statistics);
+    }
+    module_.train(training);
+  }
+  ~Mode() {
+    module_.train(training_before_);
+    for (const auto& [layer, statistics] : before_) layer->use_statistics(statistics);
+  }
+  Mode(const Mode&) = delete;
+  Mode& operator=(const Mode&) = delete;
+
+ private:
+  torch::nn::Module& module_;
+  bool training_before_;
+  std::vector<std::pair<std::shared_ptr<BatchStatisticsLayer>, Statistics>> before_;
+};
+
+}  // namespace
+
+metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size, Statistics statistics,
+                        const Compute& compute) {
+  const torch::NoGradGuard no_grad;
+  const Mode mode(*network.module, /*training=*/false, statistics);
+  metrics::Tally tally;
+  std::vector<std::int64_t> indices;
+  for (std::int64_t begin = 0; begin < set.size(); begin += batch_size) {
+    indices.resize(static_cast<std::size_t>(std::min(batch_size, set.size() - begin)));
+    std::iota(indices.begin(), indices.end(), begin);
+    const data::Batch batch = set.batch(indices);
+    const torch::Tensor labels = batch.labels.to(compute.device);
+    torch::Tensor scores;
+    {
+      const Bfloat16Scope precision(compute.bfloat16, compute.device);
+      scores = network.forward(batch.images.to(compute.device)).to(torch::kFloat);
+    }
+    const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
+    tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
+  }
+  return tally;
+}
+
+PopulationStatistics collect_population(const Network& network, ReferenceKeeper& reference, data::Sampler& sampler,
+                                        const data::ImageSet& set, std::int64_t epoch, std::int64_t batches,
+                                        const Compute& compute) {
+  const torch::NoGradGuard no_grad;
+  const Mode mode(*network.module, /*training=*/true, Statistics::kByMode);
+  {
+    const Bfloat16Scope precision(compute.bfloat16, compute.device);
+    reference.refresh();
+  }
+  const PopulationPass pass(*network.module);
+  for (std::int64_t place = 0; place < std::min(batches, sampler.batches_per_epoch()); ++place) {
+    const data::Batch batch = set.batch(sampler.batch(epoch, place));
+    const Bfloat16Scope precision(compute.bfloat16, compute.device);
+    reference.forward_only(batch.images.to(compute.device));
+  }
+  return pass.finish();
+}
+
+}  // namespace refnorm::train

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace refnorm::train {
+
+/// The [train] section of a recipe.
+struct TrainSettings {
+  std::int64_t epochs = 10;
+  std::int64_t batch_size = 128;
+  std::string optimizer = "sgd";
+  double lr = 0.05;
+  double momentum = 0.9;
+  bool nesterov = false;
+  double weight_decay = 5e-4;
+  double norm_weight_decay = 0;  ///< of the norms' weight and bias
+  std::string schedule = "constant";
+  std::vector<std::int64_t> milestones;
+  double gamma = 0.1;
+  double final_lr = 0;
+  double warmup_epochs = 0;
+  std::string precision = "fp32";
+  std::int64_t checkpoint_every = 200;
+  std::int64_t log_every = 50;
+};
+
+}  // namespace refnorm::train

@@ -1,0 +1,184 @@
+#include <refnorm/base/error.h>
+#include <refnorm/base/interrupt.h>
+#include <refnorm/metrics/classification.h>
+#include <refnorm/ops/tap.h>
+#include <refnorm/train/autocast.h>
+#include <refnorm/train/trainer.h>
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <utility>
+
+namespace refnorm::train {
+namespace {
+
+using torch::Tensor;
+
+constexpr std::int64_t kEvaluationBatch = 1000;
+
+Schedule make_schedule(const TrainSettings& settings, std::int64_t steps_per_epoch) {
+  return {settings.schedule, settings.lr,           settings.milestones, settings.gamma,
+          settings.final_lr, settings.warmup_epochs, settings.epochs,     steps_per_epoch};
+}
+
+bool all_finite(const Tensor& tensor) { return torch::isfinite(tensor).all().item<bool>(); }
+
+}  // namespace
+
+Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings, Compute compute,
+                 std::filesystem::path folder)
+    : network_(std::move(network)),
+      reference_(reference),
+      data_(data),
+      settings_(std::move(settings)),
+      compute_(compute),
+      folder_(std::move(folder)),
+      optimizer_(*network_.module, settings_),
+      schedule_(make_schedule(settings_, data.sampler->batches_per_epoch())) {}
+
+Outcome Trainer::run(bool resume, const Hooks& hooks) {
+  if (resume && has_checkpoint(folder_ / "last")) {
+    state_ = load_checkpoint(folder_ / "last", *network_.module, optimizer_);
+    seconds_before_ = state_.seconds;
+    training_before_ = state_.training_seconds;
+    reference_.set_steps(state_.step);
+  }
+  log_.emplace(folder_ / "metrics.jsonl", state_.metrics_bytes);
+  network_.module->train();
+  clock_.enter(kOther);
+
+  Outcome outcome;
+  const std::int64_t total = settings_.epochs * schedule_.steps_per_epoch;
+  const std::int64_t first = state_.step;
+  while (state_.step < total && !outcome.diverged && !outcome.interrupted) {
+    double loss = 0;
+    outcome.diverged = step(loss);
+    if (outcome.diverged) break;
+    if (state_.step % settings_.log_every == 0) write_step_line();
+    if (state_.step % schedule_.steps_per_epoch == 0) {
+      clock_.enter(kOther);
+      finish_epoch();
+      if (hooks.after_epoch) hooks.after_epoch(state_);
+    } else if (state_.step % settings_.checkpoint_every == 0) {
+      clock_.enter(kOther);
+      save("last");
+    }
+    if (hooks.after_step) hooks.after_step(state_, loss);
+    outcome.interrupted = interrupted() && state_.step < total;
+  }
+  clock_.enter(kOther);
+  if (outcome.interrupted) save("last");
+
+  const double in_steps = seconds_in_steps();
+  for (std::size_t phase = kData; phase < kOther && in_steps > 0; ++phase) {
+    outcome.shares.emplace_back(kPhaseNames[phase], clock_.seconds(phase) / in_steps);
+  }
+  const auto images = static_cast<double>((state_.step - first) * settings_.batch_size);
+  outcome.images_per_second = in_steps > 0 ? images / in_steps : 0;
+  state_.seconds = seconds();
+  state_.training_seconds = training_before_ + in_steps;
+  outcome.state = state_;
+  return outcome;
+}
+
+std::optional<Divergence> Trainer::step(double& loss_value) {
+  clock_.enter(kData);
+  const std::int64_t epoch = state_.step / schedule_.steps_per_epoch;
+  const data::Batch batch = data_.train->batch(data_.sampler->batch(epoch, state_.step % schedule_.steps_per_epoch));
+  const Tensor images = batch.images.to(compute_.device);
+  const Tensor labels = batch.labels.to(compute_.device);
+  Tensor scores;
+  Tensor loss;
+  {
+    const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
+    clock_.enter(kReference);
+    reference_.prepare();
+    clock_.enter(kForward);
+    scores = reference_.forward_only(images).to(torch::kFloat);
+  }
+  clock_.enter(kLoss);
+  loss = torch::nn::functional::cross_entropy(scores, labels);
+  loss_value = loss.item<double>();
+  if (!std::isfinite(loss_value)) return locate(images);
+  clock_.enter(kBackward);
+  optimizer_.zero_grad();
+  loss.backward();
+  clock_.enter(kUpdate);
+  optimizer_.set_lr(schedule_.at(state_.step));
+  optimizer_.step();
+  clock_.enter(kRecord);
+  const std::int64_t correct = metrics::count_correct(scores.detach(), labels);
+  state_.since_line.add(labels.size(0), correct, loss_value);
+  state_.epoch.add(labels.size(0), correct, loss_value);
+  ++state_.step;
+  return std::nullopt;
+}
+
+/// The weights are still those that gave the loss: runs the batch again and watches each layer.
+Divergence Trainer::locate(const Tensor& images) {
+  const torch::NoGradGuard no_grad;
+  Divergence found{state_.step + 1, "loss"};
+  if (!all_finite(images)) return {found.step, "input"};
+  bool searching = true;
+  const ops::ObserveTaps observe([&](std::string_view layer, const Tensor& output) {
+    if (!searching || all_finite(output)) return;
+    found.layer = layer;
+    searching = false;
+  });
+  const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
+  reference_.forward_only(images);
+  return found;
+}
+
+void Trainer::finish_epoch() {
+  const std::int64_t epoch = state_.step / schedule_.steps_per_epoch;
+  Json line{{"kind", "epoch"},
+            {"step", state_.step},
+            {"epoch", epoch},
+            {"train_loss", state_.epoch.mean_loss()},
+            {"train_error_pct", state_.epoch.error_pct()}};
+  state_.last_epoch = std::exchange(state_.epoch, {});
+  bool better = false;
+  if (data_.validation->size() > 0) {
+    const metrics::Tally tally =
+        evaluate(network_, *data_.validation, kEvaluationBatch, Statistics::kByMode, compute_);
+    line["validation_loss"] = tally.mean_loss();
+    line["validation_error_pct"] = tally.error_pct();
+    better = !state_.best || tally.error_pct() < state_.best->validation_error_pct;
+    if (better) state_.best = Best{epoch, tally.error_pct()};
+  }
+  line["time"] = {{"seconds", seconds()}};
+  log_->write(line);
+  if (better) save("best");
+  save("last");
+}
+
+void Trainer::write_step_line() {
+  const metrics::Tally tally = std::exchange(state_.since_line, {});
+  log_->write({{"kind", "step"},
+               {"step", state_.step},
+               {"epoch", state_.step / schedule_.steps_per_epoch},
+               {"loss", tally.mean_loss()},
+               {"train_accuracy_pct", tally.accuracy_pct()},
+               {"lr", schedule_.at(state_.step - 1)},
+               {"time", {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}}}});
+}
+
+void Trainer::save(const char* name) {
+  log_->sync();
+  state_.metrics_bytes = log_->bytes();
+  state_.seconds = seconds();
+  state_.training_seconds = training_before_ + seconds_in_steps();
+  save_checkpoint(folder_ / name, *network_.module, optimizer_, state_);
+}
+
+double Trainer::seconds_in_steps() const {
+  double sum = 0;
+  for (std::size_t phase = kData; phase < kOther; ++phase) sum += clock_.seconds(phase);
+  return sum;
+}
+
+double Trainer::seconds() const { return seconds_before_ + watch_.seconds(); }
+
+}  // namespace refnorm::train

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <refnorm/base/timing.h>
+#include <refnorm/data/image_set.h>
+#include <refnorm/data/sampler.h>
+#include <refnorm/norms/capture.h>
+#include <refnorm/train/checkpoint.h>
+#include <refnorm/train/evaluate.h>
+#include <refnorm/train/metrics_log.h>
+#include <refnorm/train/network.h>
+#include <refnorm/train/schedule.h>
+#include <refnorm/train/settings.h>
+
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace refnorm::train {
+
+/// The parts of a training step whose times are reported.
+enum Phase : std::size_t { kData, kReference, kForward, kLoss, kBackward, kUpdate, kRecord, kOther, kPhases };
+inline constexpr std::array<const char*, kPhases> kPhaseNames{"data", "reference", "forward", "loss", "backward", "update", "record", "other"};
+
+struct Divergence {
+  std::int64_t step = 0;  ///< the step (from 1) whose loss was not finite
+  std::string layer;      ///< the first layer whose output was not finite, or "loss"
+};
+
+struct Outcome {
+  RunState state;
+  std::optional<Divergence> diverged;
+  bool interrupted = false;
+  double images_per_second = 0;                        ///< of this process, in training steps
+  std::vector<std::pair<std::string, double>> shares;  ///< of a step, by part; they add up to 1
+};
+
+/// Called at points of the loop; any may be empty.
+struct Hooks {
+  std::function<void(const RunState&, double loss)> after_step;
+  std::function<void(const RunState&)> after_epoch;
+};
+
+/// What a run trains on. All must outlive the trainer.
+struct TrainingData {
+  const data::ImageSet* train = nullptr;
+  const data::ImageSet* validation = nullptr;  ///< may be empty
+  data::Sampler* sampler = nullptr;
+};
+
+/// The training loop: resumes from folder/last where `resume` is set and a checkpoint is there, writes metrics.jsonl, last/
+/// and best/, stops after a step when Ctrl-C was pressed.
+class Trainer {
+ public:
+  Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings, Compute compute,
+          std::filesystem::path folder);
+  Outcome run(bool resume, const Hooks& hooks = {});
+
+ private:
+  /// One step on one batch; the divergence if its loss was not finite.
+  std::optional<Divergence> step(double& loss);
+  Divergence locate(const torch::Tensor& images);
+  void finish_epoch();
+  void write_step_line();
+  void save(const char* name);
+  double seconds() const;
+  double seconds_in_steps() const;
+
+  Network network_;
+  ReferenceKeeper& reference_;
+  TrainingData data_;
+  TrainSettings settings_;
+  Compute compute_;
+  std::filesystem::path folder_;
+  Optimizer optimizer_;
+  Schedule schedule_;
+  RunState state_;
+  std::optional<MetricsLog> log_;
+  PhaseClock<kPhases> clock_;
+  Stopwatch watch_;
+  double seconds_before_ = 0, training_before_ = 0;
+};
+
+}  // namespace refnorm::train
