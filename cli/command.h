@@ -1,10 +1,11 @@
 #pragma once
 
-#include <refnorm/base/json.h>
-
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <refnorm/base/json.h>
 
 namespace refnorm::cli {
 
@@ -15,7 +16,8 @@ struct Answer {
   int status = 0;
 };
 
-/// A subcommand under construction: options are added to `app`, `run` is called when it is the one that was given.
+/// A subcommand under construction: options are added to `app`, `run` is called when it is the one that was
+/// given.
 struct Command {
   CLI::App* app = nullptr;
   std::function<Answer()> run;
@@ -29,6 +31,7 @@ Command report_command(CLI::App& parent);
 Command list_command(CLI::App& parent);
 
 /// Options that several subcommands share, with the same words.
+void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what);
 void add_threads(CLI::App& app, std::int64_t& threads);
 void add_device(CLI::App& app, std::string& device);
 void add_set(CLI::App& app, std::vector<std::string>& overrides);

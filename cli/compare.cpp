@@ -1,11 +1,11 @@
+#include <memory>
+
+#include <fmt/format.h>
+
 #include <refnorm/base/interrupt.h>
 #include <refnorm/experiment/compare.h>
 #include <refnorm/experiment/recipe.h>
 #include <refnorm/report/report.h>
-
-#include <fmt/format.h>
-
-#include <memory>
 
 #include "command.h"
 
@@ -35,7 +35,8 @@ Answer compare(const Arguments& arguments) {
   const Json result = experiment::compare(recipe, arguments.out, arguments.options);
   std::string text = report::terminal_table(arguments.out);
   text += fmt::format("\nThe report is {}/report.html\n", arguments.out);
-  if (some_failed(result)) text += "Some runs failed; their last words stand in the report, and --resume tries them again.\n";
+  if (some_failed(result))
+    text += "Some runs failed; their last words stand in the report, and --resume tries them again.\n";
   return {result, text, some_failed(result) ? 1 : 0};
 }
 
@@ -43,15 +44,19 @@ Answer compare(const Arguments& arguments) {
 
 Command compare_command(CLI::App& parent) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* app = parent.add_subcommand("compare", "Train every arm of a recipe with several seeds, then report which is best");
-  app->add_option("recipe", arguments->recipe, "A recipe (TOML), such as recipes/lenet5-mnist.toml")->required()->type_name("RECIPE");
-  app->add_option("--seeds", arguments->options.seeds, "Seeds for each arm; an interval needs at least 2 (default: 3)")
+  CLI::App* app = parent.add_subcommand(
+      "compare", "Train every arm of a recipe with several seeds, then report which is best");
+  app->add_option("recipe", arguments->recipe, "A recipe (TOML), such as recipes/lenet5-mnist.toml")
+      ->required()
+      ->type_name("RECIPE");
+  app->add_option("--seeds", arguments->options.seeds,
+                  "Seeds for each arm; an interval needs at least 2 (default: 3)")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
   app->add_option("--jobs", arguments->options.jobs, "Runs side by side (default: the number of cores)")
       ->check(CLI::Range(1, 4096))
       ->type_name("N");
-  app->add_option("--out", arguments->out, "Folder for the comparison; must not hold one already")->required()->type_name("DIR");
+  add_out(*app, arguments->out, "DIR", "Folder for the comparison; must not hold one already");
   app->add_flag("--resume", arguments->options.resume,
                 "Go on with the comparison in DIR: finished runs stay, others continue; also adds seeds");
   add_set(*app, arguments->overrides);
@@ -59,9 +64,11 @@ Command compare_command(CLI::App& parent) {
       ->check(CLI::Range(1, 4096))
       ->type_name("N");
   add_device(*app, arguments->device);
-  app->footer("DIR gets a run folder for each arm and seed, result.json, table.md, curves.svg and report.html, all of them\n"
-              "up to date after each run. Small networks use a machine best as one-thread runs side by side.\n"
-              "Exit status 1 where a run failed; a run that diverged is a result.");
+  app->footer(
+      "DIR gets a run folder for each arm and seed, result.json, table.md, curves.svg and report.html, all "
+      "of them\n"
+      "up to date after each run. Small networks use a machine best as one-thread runs side by side.\n"
+      "Exit status 1 where a run failed; a run that diverged is a result.");
   return {app, [arguments] {
             catch_interrupts();
             return compare(*arguments);

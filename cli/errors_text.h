@@ -1,8 +1,8 @@
 #pragma once
 
-#include <refnorm/base/json.h>
-
 #include <string>
+
+#include <refnorm/base/json.h>
 
 namespace refnorm::cli {
 

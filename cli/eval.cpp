@@ -1,8 +1,8 @@
-#include <refnorm/experiment/run.h>
+#include <memory>
 
 #include <fmt/format.h>
 
-#include <memory>
+#include <refnorm/experiment/run.h>
 
 #include "command.h"
 #include "errors_text.h"
@@ -15,15 +15,21 @@ Command eval_command(CLI::App& parent) {
     experiment::EvaluationRequest request;
   };
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* app = parent.add_subcommand("eval", "Test error of a trained run, by running, population or batch statistics");
-  app->add_option("run", arguments->run, "A run folder, as refnorm train leaves it")->required()->type_name("RUN");
-  app->add_option("--data", arguments->request.data_path, "Folder of the data set (default: the run's)")->type_name("DIR");
-  app->add_option("--statistics", arguments->request.statistics,
-                  "running: the moving averages of training; population: Algorithm 3's; batch: each test batch's own "
-                  "(default: all three)")
+  CLI::App* app = parent.add_subcommand(
+      "eval", "Test error of a trained run, by running, population or batch statistics");
+  app->add_option("run", arguments->run, "A run folder, as refnorm train leaves it")
+      ->required()
+      ->type_name("RUN");
+  app->add_option("--data", arguments->request.data_path, "Folder of the data set (default: the run's)")
+      ->type_name("DIR");
+  app->add_option(
+         "--statistics", arguments->request.statistics,
+         "running: the moving averages of training; population: Algorithm 3's; batch: each test batch's own "
+         "(default: all three)")
       ->check(CLI::IsMember({"running", "population", "batch"}))
       ->type_name("MODE");
-  app->add_option("--checkpoint", arguments->request.checkpoint, "last, or best: of the lowest validation error (default: last)")
+  app->add_option("--checkpoint", arguments->request.checkpoint,
+                  "last, or best: of the lowest validation error (default: last)")
       ->check(CLI::IsMember({"last", "best"}))
       ->type_name("last|best");
   add_threads(*app, arguments->request.threads);

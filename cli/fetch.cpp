@@ -1,9 +1,9 @@
-#include <refnorm/data/fetch.h>
+#include <cstdio>
+#include <memory>
 
 #include <fmt/format.h>
 
-#include <cstdio>
-#include <memory>
+#include <refnorm/data/fetch.h>
 
 #include "command.h"
 
@@ -16,9 +16,11 @@ Command fetch_command(CLI::App& parent) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* app = parent.add_subcommand("fetch", "Get a data set and verify it (refnorm list datasets)");
   app->add_option("dataset", arguments->dataset, "mnist or fashion-mnist")->required()->type_name("DATASET");
-  app->add_option("--to", arguments->folder, "Folder for its files (default: data/DATASET)")->type_name("DIR");
+  app->add_option("--to", arguments->folder, "Folder for its files (default: data/DATASET)")
+      ->type_name("DIR");
   return {app, [arguments] {
-            const std::string folder = arguments->folder.empty() ? "data/" + arguments->dataset : arguments->folder;
+            const std::string folder =
+                arguments->folder.empty() ? "data/" + arguments->dataset : arguments->folder;
             data::FetchOptions options;
             options.say = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
             const data::FetchResult result = data::fetch_dataset(arguments->dataset, folder, options);

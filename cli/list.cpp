@@ -1,11 +1,11 @@
+#include <memory>
+
+#include <fmt/format.h>
+
 #include <refnorm/data/fetch.h>
 #include <refnorm/data/sampler.h>
 #include <refnorm/models/classifier.h>
 #include <refnorm/norms/norm_spec.h>
-
-#include <fmt/format.h>
-
-#include <memory>
 
 #include "command.h"
 
@@ -16,13 +16,18 @@ Answer norms() {
   Answer answer{Json::array(), "", 0};
   for (const NormKind& kind : norm_kinds()) {
     Json options = Json::array();
-    answer.text += fmt::format("{}  {}\n    {}\n    source: {}\n", kind.name, kind.title, kind.formula, kind.source);
+    answer.text +=
+        fmt::format("{}  {}\n    {}\n    source: {}\n", kind.name, kind.title, kind.formula, kind.source);
     for (const NormOption& option : kind.options) {
       options.push_back({{"option", option.name}, {"what", option.what}});
       answer.text += fmt::format("    {:<26}{}\n", option.name, option.what);
     }
     answer.text += "\n";
-    answer.json.push_back({{"name", kind.name}, {"title", kind.title}, {"formula", kind.formula}, {"source", kind.source}, {"options", options}});
+    answer.json.push_back({{"name", kind.name},
+                           {"title", kind.title},
+                           {"formula", kind.formula},
+                           {"source", kind.source},
+                           {"options", options}});
   }
   answer.text += "Write options behind a colon: rbn:fixed,weight=0.1\n";
   return answer;
@@ -41,8 +46,10 @@ Answer named(const Kinds& kinds) {
 Answer datasets() {
   Answer answer{Json::array(), "", 0};
   for (const auto& set : data::known_datasets()) {
-    answer.json.push_back({{"name", set.name}, {"what", set.description}, {"origin", set.origin}, {"license", set.license}});
-    answer.text += fmt::format("{}  {}\n    origin: {}; license: {}\n", set.name, set.description, set.origin, set.license);
+    answer.json.push_back(
+        {{"name", set.name}, {"what", set.description}, {"origin", set.origin}, {"license", set.license}});
+    answer.text += fmt::format("{}  {}\n    origin: {}; license: {}\n", set.name, set.description, set.origin,
+                               set.license);
   }
   return answer;
 }

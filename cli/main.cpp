@@ -1,16 +1,20 @@
-#include <refnorm/base/error.h>
-#include <refnorm/experiment/version.h>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <new>
+#include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <new>
-#include <vector>
+#include <refnorm/base/error.h>
+#include <refnorm/base/text.h>
+#include <refnorm/experiment/version.h>
 
 #include "command.h"
 
@@ -34,8 +38,8 @@ int complain(const std::string& message, int status) {
   return status;
 }
 
-/// By default glibc gives every tensor above 32 MB back to the system at once; the page faults of mapping it again cost as
-/// much as the arithmetic. Blocks of up to 1 GiB stay in the heap instead.
+/// By default glibc gives every tensor above 32 MB back to the system at once; the page faults of mapping it
+/// again cost as much as the arithmetic. Blocks of up to 1 GiB stay in the heap instead.
 void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2147483647);
@@ -49,12 +53,34 @@ void follow_parent() {
   if (std::to_string(getppid()) != parent) std::raise(SIGTERM);
 }
 
+/// CLI11 says of an unknown command only that one is required.
+void check_command_name(int argc, char** argv, const std::vector<Command>& commands) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.app->get_name());
+  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
+  user_error("'{}' is not a command{} (see refnorm --help)", printable(argv[1]), suggestion(argv[1], names));
+}
+
+/// A path that cannot be looked at is the user's word: a name too long, a folder that is forbidden. The rest
+/// is work that failed.
+int complain_of_file(const std::filesystem::filesystem_error& error) {
+  const bool of_user = error.code() == std::errc::filename_too_long ||
+                       error.code() == std::errc::permission_denied ||
+                       error.code() == std::errc::too_many_symbolic_link_levels;
+  return complain(fmt::format("{}: {}", printable(error.path1().string(), 200), error.code().message()),
+                  of_user ? kUserError : kFailed);
+}
+
 /// c10's messages carry a backtrace below their first line.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
 
 int run(const Command& command, bool json) {
   const Answer answer = command.run();
-  const std::string text = json ? answer.json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : answer.text;
+  const std::string text =
+      json ? answer.json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : answer.text;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     return complain("standard output: cannot be written", kFailed);
   }
@@ -62,8 +88,9 @@ int run(const Command& command, bool json) {
 }
 
 int main_without_net(int argc, char** argv) {
+  const std::string version = fmt::format("refnorm {}", experiment::kVersion);
   CLI::App app(kDescription, "refnorm");
-  app.set_version_flag("--version", fmt::format("refnorm {}", experiment::kVersion), "Print the version and exit");
+  app.set_version_flag("--version", version, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit; each command has its own");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
@@ -71,8 +98,12 @@ int main_without_net(int argc, char** argv) {
                                       eval_command(app),  report_command(app), list_command(app)};
   bool json = false;
   for (const Command& command : commands) {
-    command.app->add_flag("--json", json, "Print the result as one JSON document on standard output, all else on standard error");
+    command.app->set_version_flag("--version", version, "Print the version and exit");
+    command.app->add_flag(
+        "--json", json,
+        "Print the result as one JSON document on standard output, all else on standard error");
   }
+  check_command_name(argc, argv, commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
@@ -99,6 +130,8 @@ int main(int argc, char** argv) {
     return cli::complain(error.what(), cli::kUserError);
   } catch (const std::bad_alloc&) {
     return cli::complain("out of memory", cli::kFailed);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return cli::complain_of_file(error);
   } catch (const std::exception& error) {
     return cli::complain(cli::first_line(error.what()), cli::kFailed);
   }

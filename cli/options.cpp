@@ -2,6 +2,15 @@
 
 namespace refnorm::cli {
 
+void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what) {
+  const CLI::Validator named(
+      [](const std::string& given) {
+        return given.empty() ? std::string("empty, expected a folder") : std::string();
+      },
+      "");
+  app.add_option("--out", folder, what)->required()->check(named)->type_name(name);
+}
+
 void add_threads(CLI::App& app, std::int64_t& threads) {
   app.add_option("--threads", threads, "Threads of a run (default: the recipe's, else all cores)")
       ->check(CLI::Range(1, 4096))
@@ -15,9 +24,10 @@ void add_device(CLI::App& app, std::string& device) {
 }
 
 void add_set(CLI::App& app, std::vector<std::string>& overrides) {
-  app.add_option("--set", overrides,
-                 "Change a value of the recipe; VALUE is TOML, a bare word is a text. May be given several times: "
-                 "--set train.epochs=1 --set arm.0.norm=rbn:fixed")
+  app.add_option(
+         "--set", overrides,
+         "Change a value of the recipe; VALUE is TOML, a bare word is a text. May be given several times: "
+         "--set train.epochs=1 --set arm.0.norm=rbn:fixed")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
 }

@@ -1,11 +1,12 @@
+#include <limits>
+#include <memory>
+
+#include <fmt/format.h>
+
 #include <refnorm/base/interrupt.h>
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/recipe.h>
 #include <refnorm/experiment/run.h>
-
-#include <fmt/format.h>
-
-#include <memory>
 
 #include "command.h"
 #include "errors_text.h"
@@ -31,14 +32,17 @@ experiment::Recipe one_armed_recipe(const Arguments& arguments) {
 
 std::string in_words(const Json& result, const std::string& folder) {
   if (result.at("diverged").get<bool>()) {
-    return fmt::format("{} diverged: the loss of step {} was not finite, first in '{}'; {}/metrics.jsonl has the way there\n",
-                       result.at("arm").get<std::string>(), result.at("diverged_at").at("step").get<std::int64_t>(),
-                       result.at("diverged_at").at("layer").get<std::string>(), folder);
+    return fmt::format(
+        "{} diverged: the loss of step {} was not finite, first in '{}'; {}/metrics.jsonl has the way "
+        "there\n",
+        result.at("arm").get<std::string>(), result.at("diverged_at").at("step").get<std::int64_t>(),
+        result.at("diverged_at").at("layer").get<std::string>(), folder);
   }
-  return fmt::format("{}, seed {}: {} steps in {}, {:.0f} images/s\n{}The run is in {}\n", result.at("arm").get<std::string>(),
-                     result.at("seed").get<std::int64_t>(), result.at("steps").get<std::int64_t>(),
-                     readable_duration(result.at("seconds").get<double>()), result.at("images_per_second").get<double>(),
-                     errors_in_words(result), folder);
+  return fmt::format("{}, seed {}: {} steps in {}, {:.0f} images/s\n{}The run is in {}\n",
+                     result.at("arm").get<std::string>(), result.at("seed").get<std::int64_t>(),
+                     result.at("steps").get<std::int64_t>(),
+                     readable_duration(result.at("seconds").get<double>()),
+                     result.at("images_per_second").get<double>(), errors_in_words(result), folder);
 }
 
 }  // namespace
@@ -46,26 +50,34 @@ std::string in_words(const Json& result, const std::string& folder) {
 Command train_command(CLI::App& parent) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* app = parent.add_subcommand("train", "Train one arm of a recipe and evaluate it on the test set");
-  app->add_option("recipe", arguments->recipe, "A recipe (TOML), such as recipes/lenet5-mnist.toml, or a run's config.toml")
+  app->add_option("recipe", arguments->recipe,
+                  "A recipe (TOML), such as recipes/lenet5-mnist.toml, or a run's config.toml")
       ->required()
       ->type_name("RECIPE");
-  app->add_option("--arm", arguments->arm, "Which arm (needed where the recipe has several)")->type_name("NAME");
-  app->add_option("--seed", arguments->seed, "Seed of weights, data order and reference batch (default: the recipe's, else 1)")
-      ->check(CLI::NonNegativeNumber)
+  app->add_option("--arm", arguments->arm, "Which arm (needed where the recipe has several)")
+      ->type_name("NAME");
+  app->add_option("--seed", arguments->seed,
+                  "Seed of weights, data order and reference batch (default: the recipe's, else 1)")
+      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
       ->type_name("N");
-  app->add_option("--out", arguments->out, "Folder for the run; must not hold one already")->required()->type_name("RUN");
+  add_out(*app, arguments->out, "RUN", "Folder for the run; must not hold one already");
   app->add_flag("--resume", arguments->resume,
-                "Go on from the last checkpoint in RUN, to the same bits as an uninterrupted run; start where there is none");
+                "Go on from the last checkpoint in RUN, to the same bits as an uninterrupted run; start "
+                "where there is none");
   add_set(*app, arguments->overrides);
   add_threads(*app, arguments->threads);
   add_device(*app, arguments->device);
-  app->footer("A run folder is described in docs/files.md. Ctrl-C stops after the step, saves, and says how to go on.\n"
-              "A run that diverges (its loss is no longer finite) exits with status 1; result.json says where.");
-  return {app, [arguments] {
-            catch_interrupts();
-            const Json result = experiment::train_run(one_armed_recipe(*arguments), arguments->out, arguments->resume);
-            return Answer{result, in_words(result, arguments->out), result.at("diverged").get<bool>() ? 1 : 0};
-          }};
+  app->footer(
+      "A run folder is described in docs/files.md. Ctrl-C stops after the step, saves, and says how to go "
+      "on.\n"
+      "A run that diverges (its loss is no longer finite) exits with status 1; result.json says where.");
+  return {
+      app, [arguments] {
+        catch_interrupts();
+        const Json result =
+            experiment::train_run(one_armed_recipe(*arguments), arguments->out, arguments->resume);
+        return Answer{result, in_words(result, arguments->out), result.at("diverged").get<bool>() ? 1 : 0};
+      }};
 }
 
 }  // namespace refnorm::cli

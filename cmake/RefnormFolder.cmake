@@ -21,6 +21,7 @@ function(refnorm_folder name)
   if(ARG_TORCH)
     refnorm_use_torch_pch(${target})
   endif()
+  target_compile_features(${target} PUBLIC cxx_std_20)  # its headers need it, wherever they are included
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   install(TARGETS ${target} EXPORT refnormTargets)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/refnorm/${name} DESTINATION include/refnorm FILES_MATCHING PATTERN "*.h")

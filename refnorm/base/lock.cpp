@@ -1,11 +1,11 @@
-#include <refnorm/base/error.h>
-#include <refnorm/base/lock.h>
+#include <cerrno>
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <refnorm/base/error.h>
+#include <refnorm/base/lock.h>
 
 namespace refnorm {
 

@@ -20,8 +20,8 @@ struct ExitStatus {
 class Subprocess {
  public:
   /// Standard output and error go to `log` (appended), or nowhere where it is empty; standard input is empty.
-  /// `environment` adds NAME=value to the parent's. A child in a group of its own does not get the terminal's Ctrl-C. Throws Error where
-  /// the program cannot be started.
+  /// `environment` adds NAME=value to the parent's. A child in a group of its own does not get the terminal's
+  /// Ctrl-C. Throws Error where the program cannot be started.
   enum class Group { kParents, kOwn };
   Subprocess(const std::vector<std::string>& command, const std::filesystem::path& log = {},
              const std::vector<std::string>& environment = {}, Group group = Group::kParents);

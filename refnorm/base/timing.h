@@ -15,8 +15,8 @@ class Stopwatch {
   Clock::time_point begun_ = Clock::now();
 };
 
-/// Divides time among `Phases` parts of repeated work: enter(p) books what has passed since the last call on the phase
-/// that was entered then.
+/// Divides time among `Phases` parts of repeated work: enter(p) books what has passed since the last call on
+/// the phase that was entered then.
 template <std::size_t Phases>
 class PhaseClock {
  public:

@@ -1,8 +1,8 @@
+#include <utility>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/data/image_set.h>
-
-#include <utility>
 
 namespace refnorm::data {
 namespace {
@@ -31,13 +31,16 @@ class Subset : public ImageSet {
 
 }  // namespace
 
-std::shared_ptr<const ImageSet> subset(std::shared_ptr<const ImageSet> all, std::vector<std::int64_t> indices) {
+std::shared_ptr<const ImageSet> subset(std::shared_ptr<const ImageSet> all,
+                                       std::vector<std::int64_t> indices) {
   return std::make_shared<Subset>(std::move(all), std::move(indices));
 }
 
-Splits hold_out(std::shared_ptr<const ImageSet> train, std::shared_ptr<const ImageSet> test, std::int64_t validation) {
+Splits hold_out(std::shared_ptr<const ImageSet> train, std::shared_ptr<const ImageSet> test,
+                std::int64_t validation) {
   if (validation < 0 || validation >= train->size()) {
-    user_error("data.validation: {} samples cannot be held out of {} training samples", validation, train->size());
+    user_error("data.validation: {} samples cannot be held out of {} training samples", validation,
+               train->size());
   }
   constexpr std::uint64_t kSameForEverySeed = 0;
   std::vector<std::int64_t> order = RandomStream(kSameForEverySeed, "validation").permutation(train->size());

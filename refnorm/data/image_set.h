@@ -1,12 +1,12 @@
 #pragma once
 
-#include <torch/types.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <torch/types.h>
 
 namespace refnorm::data {
 
@@ -28,13 +28,15 @@ class ImageSet {
 };
 
 /// A choice of another set's samples.
-std::shared_ptr<const ImageSet> subset(std::shared_ptr<const ImageSet> all, std::vector<std::int64_t> indices);
+std::shared_ptr<const ImageSet> subset(std::shared_ptr<const ImageSet> all,
+                                       std::vector<std::int64_t> indices);
 
 struct Splits {
   std::shared_ptr<const ImageSet> train, validation, test;
 };
 
 /// Takes `validation` samples out of `train`. Which ones is a fixed draw, the same for every seed of a run.
-Splits hold_out(std::shared_ptr<const ImageSet> train, std::shared_ptr<const ImageSet> test, std::int64_t validation);
+Splits hold_out(std::shared_ptr<const ImageSet> train, std::shared_ptr<const ImageSet> test,
+                std::int64_t validation);
 
 }  // namespace refnorm::data

@@ -1,11 +1,11 @@
-#include <refnorm/base/error.h>
-#include <refnorm/data/idx.h>
-#include <refnorm/data/mnist.h>
+#include <cstring>
+#include <utility>
 
 #include <torch/torch.h>
 
-#include <cstring>
-#include <utility>
+#include <refnorm/base/error.h>
+#include <refnorm/data/idx.h>
+#include <refnorm/data/mnist.h>
 
 namespace refnorm::data {
 namespace {
@@ -53,8 +53,8 @@ TrainAndTest load_mnist(const std::filesystem::path& folder, const std::string& 
   const double mean = fashion ? 0.2860 : 0.1307;
   const double deviation = fashion ? 0.3530 : 0.3081;
   const std::vector<std::string> names =
-      fashion ? std::vector<std::string>{"T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
-                                         "sneaker", "bag", "ankle boot"}
+      fashion ? std::vector<std::string>{"T-shirt/top", "trouser", "pullover", "dress", "coat",
+                                         "sandal",      "shirt",   "sneaker",  "bag",   "ankle boot"}
               : std::vector<std::string>{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
   const auto load = [&](const char* part) {
     return std::make_shared<BytePictures>(read_mnist_files(folder, part, kind), mean, deviation, names);

@@ -1,14 +1,15 @@
+#include <algorithm>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/base/text.h>
 #include <refnorm/data/sampler.h>
 
-#include <algorithm>
-
 namespace refnorm::data {
 namespace {
 
-/// Every epoch a new order of all samples, cut into batches; what does not fill a batch waits for another epoch.
+/// Every epoch a new order of all samples, cut into batches; what does not fill a batch waits for another
+/// epoch.
 class IidSampler : public Sampler {
  public:
   IidSampler(std::int64_t samples, std::int64_t batch_size, std::uint64_t seed)

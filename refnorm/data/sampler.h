@@ -7,8 +7,8 @@
 
 namespace refnorm::data {
 
-/// Decides which samples form a batch. A batch depends only on the seed, the epoch and its place, so that a run that
-/// goes on from a checkpoint sees the batches that it would have seen.
+/// Decides which samples form a batch. A batch depends only on the seed, the epoch and its place, so that a
+/// run that goes on from a checkpoint sees the batches that it would have seen.
 class Sampler {
  public:
   virtual ~Sampler() = default;

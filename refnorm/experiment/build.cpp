@@ -1,3 +1,12 @@
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include <dlfcn.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/data/mnist.h>
@@ -5,20 +14,12 @@
 #include <refnorm/experiment/version.h>
 #include <refnorm/norms/norm_spec.h>
 
-#include <dlfcn.h>
-#include <torch/torch.h>
-#include <torch/version.h>
-
-#include <algorithm>
-#include <fstream>
-#include <string>
-#include <thread>
-
 namespace refnorm::experiment {
 namespace {
 
 torch::Tensor draw_reference(const data::ImageSet& train, std::int64_t size, std::uint64_t seed) {
-  if (size > train.size()) user_error("reference.size: {} samples, the training set has {}", size, train.size());
+  if (size > train.size())
+    user_error("reference.size: {} samples, the training set has {}", size, train.size());
   std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
   order.resize(static_cast<std::size_t>(size));
   return train.batch(order).images;
@@ -37,10 +38,13 @@ std::string cpu_name() {
 void set_blas_threads(int threads) {
   using Setter = void (*)(int);
   // NOLINTNEXTLINE: dlsym's type
-  if (const auto set = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(threads);
+  if (const auto set = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")))
+    set(threads);
 }
 
-std::int64_t core_count() { return std::max<std::int64_t>(1, std::thread::hardware_concurrency()); }
+std::int64_t core_count() {
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+}
 
 }  // namespace
 
@@ -53,8 +57,9 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   compute_ = {torch::Device(recipe.run.device), recipe.train.precision == "bf16"};
   sampler_ = data::make_sampler(recipe.sampler.kind, splits_.train->size(), recipe.train.batch_size, seed);
-  model_ = models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(recipe.arms.at(0).norm)), splits_.train->channels(),
-                                                  static_cast<std::int64_t>(splits_.train->class_names().size())});
+  model_ = models::make_model(
+      recipe.model.kind, {norm_factory(NormSpec::parse(recipe.arms.at(0).norm)), splits_.train->channels(),
+                          static_cast<std::int64_t>(splits_.train->class_names().size())});
   models::initialize(*model_, seed);
   model_->to(compute_.device);
   const auto model = model_;
@@ -64,7 +69,9 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   torch::manual_seed(stream_seed(seed, "training"));
 }
 
-bool Assembly::has_batch_statistics() const { return !find_layers<BatchStatisticsLayer>(*model_).empty(); }
+bool Assembly::has_batch_statistics() const {
+  return !find_layers<BatchStatisticsLayer>(*model_).empty();
+}
 
 void prepare_process(Recipe& recipe) {
   if (recipe.run.device == "cuda" && !torch::cuda::is_available()) {
@@ -76,12 +83,8 @@ void prepare_process(Recipe& recipe) {
 }
 
 Json machine_description(const Recipe& recipe) {
-  return {{"cpu", cpu_name()},
-          {"cores", core_count()},
-          {"threads_per_run", recipe.run.threads},
-          {"device", recipe.run.device},
-          {"libtorch", TORCH_VERSION},
-          {"refnorm", kVersion}};
+  return {{"cpu", cpu_name()},           {"cores", core_count()},     {"threads_per_run", recipe.run.threads},
+          {"device", recipe.run.device}, {"libtorch", TORCH_VERSION}, {"refnorm", kVersion}};
 }
 
 Json setup_description(const Recipe& recipe, const data::Splits& splits) {

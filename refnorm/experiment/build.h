@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <refnorm/data/image_set.h>
 #include <refnorm/data/sampler.h>
 #include <refnorm/experiment/recipe.h>
@@ -8,15 +10,14 @@
 #include <refnorm/train/evaluate.h>
 #include <refnorm/train/network.h>
 
-#include <memory>
-
 namespace refnorm::experiment {
 
 /// Loads the recipe's data set and holds the validation samples out.
 data::Splits load_splits(const Recipe& recipe);
 
-/// Everything that a run works with, made from a recipe of one arm: weights drawn, reference batch chosen. The seed has separate
-/// streams for the weights, the order of the data, the reference batch and what happens in training.
+/// Everything that a run works with, made from a recipe of one arm: weights drawn, reference batch chosen.
+/// The seed has separate streams for the weights, the order of the data, the reference batch and what happens
+/// in training.
 class Assembly {
  public:
   explicit Assembly(const Recipe& recipe);
@@ -37,8 +38,8 @@ class Assembly {
   std::unique_ptr<ReferenceKeeper> reference_;
 };
 
-/// Threads of LibTorch and of the BLAS below it, device and generators as the recipe says. `recipe.run.threads` 0 becomes
-/// the number of cores. Throws UserError where the device is not there.
+/// Threads of LibTorch and of the BLAS below it, device and generators as the recipe says.
+/// `recipe.run.threads` 0 becomes the number of cores. Throws UserError where the device is not there.
 void prepare_process(Recipe& recipe);
 
 /// What ran this: cpu, cores, threads_per_run, libtorch, refnorm.

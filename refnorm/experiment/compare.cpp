@@ -1,3 +1,13 @@
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <list>
+#include <optional>
+#include <thread>
+
+#include <unistd.h>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
 #include <refnorm/base/interrupt.h>
@@ -13,14 +23,6 @@
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/report/report.h>
 
-#include <algorithm>
-#include <chrono>
-#include <csignal>
-#include <list>
-#include <optional>
-#include <thread>
-#include <unistd.h>
-
 namespace refnorm::experiment {
 namespace {
 
@@ -33,6 +35,10 @@ struct Job {
   std::optional<Subprocess> process;
 };
 
+fs::path run_folder(const fs::path& folder, const ArmSettings& arm, std::int64_t seed) {
+  return folder / folder_name(arm.name) / fmt::format("seed-{}", seed);
+}
+
 /// The last line that a run said, which is where an error stands.
 std::string last_words(const fs::path& log) {
   if (!fs::exists(log)) return "it left no word";
@@ -43,15 +49,22 @@ std::string last_words(const fs::path& log) {
   return printable(last, 300);
 }
 
+std::string failure_of(const fs::path& log, const ExitStatus& ended) {
+  if (ended.signal == 0) return last_words(log);
+  return fmt::format("ended by signal {} ({}); its last words: {}", ended.signal, strsignal(ended.signal),
+                     last_words(log));
+}
+
 class Comparison {
  public:
-  Comparison(const Recipe& recipe, const fs::path& folder, const CompareOptions& options, const data::Splits& splits)
+  Comparison(const Recipe& recipe, const fs::path& folder, const CompareOptions& options,
+             const data::Splits& splits)
       : recipe_(recipe), folder_(folder), jobs_(options.jobs), setup_(setup_description(recipe, splits)) {
     steps_per_run_ = recipe.train.epochs * (splits.train->size() / recipe.train.batch_size);
     for (std::int64_t i = 0; i < options.seeds; ++i) {
       for (const ArmSettings& arm : recipe.arms) {
         const std::int64_t seed = recipe.run.seed + i;
-        const fs::path run = folder / folder_name(arm.name) / fmt::format("seed-{}", seed);
+        const fs::path run = run_folder(folder, arm, seed);
         fs::path log = run;
         log += ".log";
         work_.push_back({arm, seed, run, log, std::nullopt});
@@ -62,7 +75,7 @@ class Comparison {
   void run() {
     std::list<Job*> waiting;
     for (Job& job : work_) {
-      fs::exists(job.folder / "result.json") ? record(job) : waiting.push_back(&job);
+      fs::exists(job.folder / "result.json") ? record(job, {}) : waiting.push_back(&job);
     }
     if (!done_.empty()) publish();
     std::list<Job*> running;
@@ -96,14 +109,15 @@ class Comparison {
     make_folder(job.folder.parent_path());
     fs::remove(job.log);
     const std::string threads = std::to_string(recipe_.run.threads);
-    job.process.emplace(std::vector<std::string>{this_program().string(), "train", (folder_ / "config.toml").string(), "--arm",
-                                                 job.arm.name, "--seed", std::to_string(job.seed), "--threads", threads, "--out",
-                                                 job.folder.string(), "--resume"},
-                        job.log,
-                        // Pools sized at load time: a library would otherwise make one thread a core in every run.
-                        std::vector<std::string>{"OMP_NUM_THREADS=" + threads, "OPENBLAS_NUM_THREADS=" + threads,
-                                                 "REFNORM_PARENT=" + std::to_string(::getpid())},
-                        Subprocess::Group::kOwn);
+    job.process.emplace(
+        std::vector<std::string>{this_program().string(), "train", (folder_ / "config.toml").string(),
+                                 "--arm", job.arm.name, "--seed", std::to_string(job.seed), "--threads",
+                                 threads, "--out", job.folder.string(), "--resume"},
+        job.log,
+        // Pools sized at load time: a library would otherwise make one thread a core in every run.
+        std::vector<std::string>{"OMP_NUM_THREADS=" + threads, "OPENBLAS_NUM_THREADS=" + threads,
+                                 "REFNORM_PARENT=" + std::to_string(::getpid())},
+        Subprocess::Group::kOwn);
   }
 
   void stop(std::list<Job*>& running) {
@@ -118,7 +132,7 @@ class Comparison {
     if (!ended) return false;
     const bool complete = fs::exists(job.folder / "result.json");
     if (complete || !interrupted()) {
-      record(job);
+      record(job, failure_of(job.log, *ended));
       const Json& result = done_.back();
       publish();
       progress.say(fmt::format("{}, seed {}: {}", job.arm.name, job.seed, in_words(result)));
@@ -127,12 +141,14 @@ class Comparison {
     return true;
   }
 
-  void record(const Job& job) {
-    Json run{{"arm", job.arm.name}, {"seed", job.seed}, {"folder", fs::relative(job.folder, folder_).string()}};
+  /// `failure` counts where the run left no result.
+  void record(const Job& job, const std::string& failure) {
+    Json run{
+        {"arm", job.arm.name}, {"seed", job.seed}, {"folder", fs::relative(job.folder, folder_).string()}};
     if (fs::exists(job.folder / "result.json")) {
-      run.update(read_json(job.folder / "result.json"));
+      run.update(read_run_result(job.folder / "result.json"));
     } else {
-      run["failed"] = last_words(job.log);
+      run["failed"] = failure;
     }
     done_.push_back(run);
   }
@@ -176,12 +192,34 @@ class Comparison {
 void check_arms(const Recipe& recipe, const data::Splits& splits) {
   for (const ArmSettings& arm : recipe.arms) {
     try {
-      models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(arm.norm)), splits.train->channels(),
-                                             static_cast<std::int64_t>(splits.train->class_names().size())});
+      models::make_model(recipe.model.kind,
+                         {norm_factory(NormSpec::parse(arm.norm)), splits.train->channels(),
+                          static_cast<std::int64_t>(splits.train->class_names().size())});
     } catch (const UserError& error) {
       user_error("arm '{}': {}", arm.name, error.what());
     }
   }
+}
+
+/// Finished runs stay in the table, also where fewer seeds are asked for this time.
+std::int64_t seeds_in_all(const Recipe& recipe, const fs::path& folder, std::int64_t wanted) {
+  const auto finished = [&](std::int64_t seed) {
+    return std::any_of(recipe.arms.begin(), recipe.arms.end(), [&](const ArmSettings& arm) {
+      return fs::exists(run_folder(folder, arm, seed) / "result.json");
+    });
+  };
+  while (finished(recipe.run.seed + wanted)) ++wanted;
+  return wanted;
+}
+
+/// A run's folder has a config.toml as a comparison's has; and without one, files of either are nobody's.
+void check_folder(const fs::path& folder, bool there) {
+  if (fs::exists(folder / "metrics.jsonl"))
+    user_error("{}: holds a single run, choose another --out", folder.string());
+  if (there || !fs::exists(folder / "result.json")) return;
+  user_error(
+      "{}: holds result.json and no config.toml, so it is no comparison to go on with; choose another --out",
+      folder.string());
 }
 
 }  // namespace
@@ -194,23 +232,33 @@ Json compare(Recipe recipe, const fs::path& folder, const CompareOptions& option
   const fs::path config = folder / "config.toml";
   const bool there = fs::exists(config);
   if (there && !options.resume) {
-    user_error("{}: already holds a comparison; --resume goes on with it, or choose another --out", folder.string());
+    user_error("{}: already holds a comparison; --resume goes on with it, or choose another --out",
+               folder.string());
   }
+  check_folder(folder, there);
   if (recipe.run.threads == 0) {
-    recipe.run.threads = there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, cores / chosen.jobs);
+    recipe.run.threads =
+        there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, cores / chosen.jobs);
   }
   if (there) check_same_recipe(config, to_toml(recipe));
+  prepare_process(recipe);
   const data::Splits splits = load_splits(recipe);
   check_arms(recipe, splits);
+  if (recipe.reference.size > splits.train->size()) {
+    user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
+               splits.train->size());
+  }
   data::make_sampler(recipe.sampler.kind, splits.train->size(), recipe.train.batch_size, 0);
 
   make_folder(folder);
   const FolderLock lock(folder);
   if (!there) write_file(config, to_toml(recipe));
+  chosen.seeds = seeds_in_all(recipe, folder, chosen.seeds);
   Comparison comparison(recipe, folder, chosen, splits);
   comparison.run();
   if (interrupted()) {
-    throw Interrupted(fmt::format("stopped; {} holds what was done, the same command with --resume goes on", folder.string()));
+    throw Interrupted(fmt::format("stopped; {} holds what was done, the same command with --resume goes on",
+                                  folder.string()));
   }
   return comparison.publish();
 }

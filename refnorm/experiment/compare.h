@@ -1,10 +1,10 @@
 #pragma once
 
-#include <refnorm/base/json.h>
-#include <refnorm/experiment/recipe.h>
-
 #include <cstdint>
 #include <filesystem>
+
+#include <refnorm/base/json.h>
+#include <refnorm/experiment/recipe.h>
 
 namespace refnorm::experiment {
 
@@ -14,9 +14,9 @@ struct CompareOptions {
   bool resume = false;
 };
 
-/// Trains every arm of the recipe with every seed, each in a process of its own, and writes result.json and the report
-/// after each run that ends. A run that fails does not stop the others. Returns result.json. Throws Interrupted after
-/// Ctrl-C: runs save and stop, and `resume` goes on.
+/// Trains every arm of the recipe with every seed, each in a process of its own, and writes result.json and
+/// the report after each run that ends. A run that fails does not stop the others. Returns result.json.
+/// Throws Interrupted after Ctrl-C: runs save and stop, and `resume` goes on.
 Json compare(Recipe recipe, const std::filesystem::path& folder, const CompareOptions& options);
 
 }  // namespace refnorm::experiment

@@ -1,21 +1,23 @@
-#include <refnorm/base/error.h>
-#include <refnorm/base/file.h>
-#include <refnorm/base/text.h>
-#include <refnorm/experiment/recipe_fields.h>
-#include <refnorm/norms/norm_spec.h>
-
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <set>
 #include <sstream>
 
+#include <toml++/toml.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/base/file.h>
+#include <refnorm/base/text.h>
+#include <refnorm/experiment/recipe_fields.h>
+#include <refnorm/norms/norm_spec.h>
+
 namespace refnorm::experiment {
 namespace {
 
-std::string dotted(const std::string& section, const std::string& key) { return section.empty() ? key : section + "." + key; }
+std::string dotted(const std::string& section, const std::string& key) {
+  return section.empty() ? key : section + "." + key;
+}
 
 std::string as_written(const toml::node& node) {
   std::ostringstream out;
@@ -28,11 +30,14 @@ class Reader {
  public:
   explicit Reader(std::string where) : where_(std::move(where)) {}
 
-  void read(const std::string& key, const toml::node& node, std::string& field, const Allowed& allowed) const {
+  void read(const std::string& key, const toml::node& node, std::string& field,
+            const Allowed& allowed) const {
     const auto value = node.value_exact<std::string>();
     if (!value) wrong(key, node, "a text");
-    if (!allowed.words.empty() && std::find(allowed.words.begin(), allowed.words.end(), *value) == allowed.words.end()) {
-      user_error("{}: {} is '{}', expected one of: {}", where_, key, printable(*value), join(allowed.words, ", "));
+    if (!allowed.words.empty() &&
+        std::find(allowed.words.begin(), allowed.words.end(), *value) == allowed.words.end()) {
+      user_error("{}: {} is '{}', expected one of: {}", where_, key, printable(*value),
+                 join(allowed.words, ", "));
     }
     field = *value;
   }
@@ -41,7 +46,8 @@ class Reader {
     if (!value) wrong(key, node, "true or false");
     field = *value;
   }
-  void read(const std::string& key, const toml::node& node, std::int64_t& field, const Allowed& allowed) const {
+  void read(const std::string& key, const toml::node& node, std::int64_t& field,
+            const Allowed& allowed) const {
     const auto value = node.value_exact<std::int64_t>();
     if (!value) wrong(key, node, "a whole number");
     check_range(key, static_cast<double>(*value), allowed);
@@ -54,7 +60,8 @@ class Reader {
     check_range(key, value, allowed);
     field = value;
   }
-  void read(const std::string& key, const toml::node& node, std::vector<std::int64_t>& field, const Allowed& allowed) const {
+  void read(const std::string& key, const toml::node& node, std::vector<std::int64_t>& field,
+            const Allowed& allowed) const {
     const toml::array* list = node.as_array();
     if (list == nullptr) wrong(key, node, "a list of whole numbers");
     field.clear();
@@ -69,7 +76,8 @@ class Reader {
  private:
   void check_range(const std::string& key, double value, const Allowed& allowed) const {
     if (value >= allowed.low && value <= allowed.high) return;
-    if (std::isinf(allowed.high)) user_error("{}: {} is {}, expected at least {}", where_, key, value, allowed.low);
+    if (std::isinf(allowed.high))
+      user_error("{}: {} is {}, expected at least {}", where_, key, value, allowed.low);
     user_error("{}: {} is {}, expected {} to {}", where_, key, value, allowed.low, allowed.high);
   }
 
@@ -80,19 +88,23 @@ void read_fields(const toml::table& table, Recipe& recipe, const std::string& wh
   const Reader reader(where);
   std::set<std::string> sections{"arm", "paper"};
   std::set<std::string> known;
-  visit_fields(recipe, [&](const std::string& section, const std::string& key, auto& field, const Allowed& allowed) {
-    sections.insert(section.empty() ? key : section);
-    known.insert(dotted(section, key));
-    const toml::node* node = section.empty() ? table.get(key) : nullptr;
-    if (!section.empty() && table.get(section) != nullptr) {
-      const toml::table* inner = table.get(section)->as_table();
-      if (inner == nullptr) user_error("{}: {} is {}, expected a table, [{}]", where, section, as_written(*table.get(section)), section);
-      node = inner->get(key);
-    }
-    if (node != nullptr) reader.read(dotted(section, key), *node, field, allowed);
-  });
+  visit_fields(recipe,
+               [&](const std::string& section, const std::string& key, auto& field, const Allowed& allowed) {
+                 sections.insert(section.empty() ? key : section);
+                 known.insert(dotted(section, key));
+                 const toml::node* node = section.empty() ? table.get(key) : nullptr;
+                 if (!section.empty() && table.get(section) != nullptr) {
+                   const toml::table* inner = table.get(section)->as_table();
+                   if (inner == nullptr)
+                     user_error("{}: {} is {}, expected a table, [{}]", where, section,
+                                as_written(*table.get(section)), section);
+                   node = inner->get(key);
+                 }
+                 if (node != nullptr) reader.read(dotted(section, key), *node, field, allowed);
+               });
   const auto reject = [&](const std::string& key, const std::set<std::string>& candidates) {
-    user_error("{}: '{}' is not a key of a recipe{}", where, printable(key), suggestion(key, {candidates.begin(), candidates.end()}));
+    user_error("{}: '{}' is not a key of a recipe{}", where, printable(key),
+               suggestion(key, {candidates.begin(), candidates.end()}));
   };
   for (const auto& [key, node] : table) {
     const std::string section(key.str());
@@ -108,7 +120,8 @@ void read_fields(const toml::table& table, Recipe& recipe, const std::string& wh
 void read_arms(const toml::table& table, Recipe& recipe, const std::string& where) {
   const toml::node* node = table.get("arm");
   const toml::array* list = node != nullptr ? node->as_array() : nullptr;
-  if (list == nullptr || list->empty()) user_error("{}: no arm, expected at least one [[arm]] with name and norm", where);
+  if (list == nullptr || list->empty())
+    user_error("{}: no arm, expected at least one [[arm]] with name and norm", where);
   const Reader reader(where);
   std::set<std::string> folders;
   for (std::size_t i = 0; i < list->size(); ++i) {
@@ -123,7 +136,8 @@ void read_arms(const toml::table& table, Recipe& recipe, const std::string& wher
       } else if (name == "norm") {
         reader.read(at + ".norm", value, arm.norm, {});
       } else {
-        user_error("{}: '{}.{}' is not a key of a recipe{}", where, at, printable(name), suggestion(name, {"name", "norm"}));
+        user_error("{}: '{}.{}' is not a key of a recipe{}", where, at, printable(name),
+                   suggestion(name, {"name", "norm"}));
       }
     }
     if (arm.norm.empty()) user_error("{}: {} has no norm, expected such as norm = \"rbn\"", where, at);
@@ -134,7 +148,8 @@ void read_arms(const toml::table& table, Recipe& recipe, const std::string& wher
     }
     if (arm.name.empty()) arm.name = arm.norm;
     if (!folders.insert(folder_name(arm.name)).second) {
-      user_error("{}: two arms are called '{}' (case and punctuation do not count)", where, printable(arm.name));
+      user_error("{}: two arms are called '{}' (case and punctuation do not count)", where,
+                 printable(arm.name));
     }
     recipe.arms.push_back(arm);
   }
@@ -166,23 +181,26 @@ toml::table parse_toml(const std::string& text, const std::string& where) {
   try {
     return toml::parse(text, where);
   } catch (const toml::parse_error& error) {
-    user_error("{}: line {}: not valid TOML ({})", where, error.source().begin.line, printable(error.description(), 160));
+    user_error("{}: line {}: not valid TOML ({})", where, error.source().begin.line,
+               printable(error.description(), 160));
   }
 }
 
 /// A value as --set takes it: TOML, or else a text.
 toml::table override_value(const std::string& text) {
   try {
-    return toml::parse("value = " + text);
+    toml::table table = toml::parse("value = " + text);
+    if (table.size() == 1) return table;  // else lines after the value brought keys of their own
   } catch (const toml::parse_error&) {
-    return toml::table{{"value", text}};
   }
+  return toml::table{{"value", text}};
 }
 
 /// Walks to the place of `key`, making tables on the way, and sets it. Returns whether something changed.
 bool apply_override(toml::table& root, const std::string& text) {
   const std::size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) user_error("--set {}: expected KEY=VALUE, such as train.epochs=1", printable(text));
+  if (equals == std::string::npos || equals == 0)
+    user_error("--set {}: expected KEY=VALUE, such as train.epochs=1", printable(text));
   const std::string key = text.substr(0, equals);
   const std::vector<std::string> path = split(key, '.');
   toml::table* table = &root;
@@ -191,14 +209,18 @@ bool apply_override(toml::table& root, const std::string& text) {
     if (next == nullptr) next = &table->insert(path[i], toml::table{}).first->second;
     if (toml::array* list = next->as_array()) {
       const std::string& word = path[++i];
-      const bool digits = !word.empty() && word.size() < 6 && std::all_of(word.begin(), word.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+      const bool digits =
+          !word.empty() && word.size() < 6 &&
+          std::all_of(word.begin(), word.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
       if (!digits || static_cast<std::size_t>(std::stoul(word)) >= list->size()) {
-        user_error("--set {}: '{}' is not one of the {} entries of {}, counted from 0", printable(text), printable(word), list->size(), path[i - 1]);
+        user_error("--set {}: '{}' is not one of the {} entries of {}, counted from 0", printable(text),
+                   printable(word), list->size(), path[i - 1]);
       }
       next = list->get(std::stoul(word));
     }
     table = next->as_table();
-    if (table == nullptr || i + 1 >= path.size()) user_error("--set {}: '{}' does not hold keys", printable(text), printable(key));
+    if (table == nullptr || i + 1 >= path.size())
+      user_error("--set {}: '{}' does not hold keys", printable(text), printable(key));
   }
   const toml::table value = override_value(text.substr(equals + 1));
   const toml::node& fresh = *value.get("value");
@@ -215,7 +237,8 @@ Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::str
   toml::table table = parse_toml(read_file(file), where);
   std::vector<std::string> changes;
   for (const std::string& text : overrides) {
-    if (apply_override(table, text) && !text.starts_with("run.") && !text.starts_with("data.path=") && !text.starts_with("note=")) {
+    if (apply_override(table, text) && !text.starts_with("run.") && !text.starts_with("data.path=") &&
+        !text.starts_with("note=")) {
       changes.push_back(text);
     }
   }
@@ -225,7 +248,8 @@ Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::str
   read_arms(table, recipe, where);
   if (const toml::node* paper = table.get("paper")) recipe.paper = to_json(*paper);
   if (!changes.empty()) {
-    recipe.note += (recipe.note.empty() ? "" : "; ") + std::string("changed from the recipe: ") + join(changes, ", ");
+    recipe.note +=
+        (recipe.note.empty() ? "" : "; ") + std::string("changed from the recipe: ") + join(changes, ", ");
   }
   return recipe;
 }
@@ -237,13 +261,17 @@ const ArmSettings& find_arm(const Recipe& recipe, const std::string& name) {
     if (folder_name(arm.name) == folder_name(name)) return arm;
     names.push_back(arm.name);
   }
-  if (name.empty()) user_error("--arm: the recipe has {} arms, expected one of: {}", names.size(), join(names, ", "));
+  if (name.empty())
+    user_error("--arm: the recipe has {} arms, expected one of: {}", names.size(), join(names, ", "));
   user_error("--arm: '{}' is not an arm of the recipe{}", printable(name), suggestion(name, names));
 }
 
 std::string folder_name(const std::string& arm) {
   std::string out;
-  for (const char c : arm) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '-';
+  for (const char c : arm)
+    out += std::isalnum(static_cast<unsigned char>(c)) != 0
+               ? static_cast<char>(std::tolower(static_cast<unsigned char>(c)))
+               : '-';
   return out;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <refnorm/base/json.h>
-#include <refnorm/train/settings.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include <refnorm/base/json.h>
+#include <refnorm/train/settings.h>
 
 namespace refnorm::experiment {
 
@@ -59,15 +59,17 @@ struct Recipe {
   Json paper;  ///< the [paper] table as it stands
 };
 
-/// Reads a recipe and checks every key and value. `overrides` are KEY=VALUE as --set takes them: VALUE is TOML, a bare word is a text;
-/// "arm.0.norm=gn:16" reaches into the list of arms. Overrides that change a value are added to the note. Throws UserError of one line that
-/// names file, key (with the nearest known one) and what was expected.
+/// Reads a recipe and checks every key and value. `overrides` are KEY=VALUE as --set takes them: VALUE is
+/// TOML, a bare word is a text; "arm.0.norm=gn:16" reaches into the list of arms. Overrides that change a
+/// value are added to the note. Throws UserError of one line that names file, key (with the nearest known
+/// one) and what was expected.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 /// The whole recipe as TOML; read_recipe() of it gives the same recipe.
 std::string to_toml(const Recipe& recipe);
 
-/// The arm of that name (case does not matter); without a name the only one. Throws UserError that lists the arms.
+/// The arm of that name (case does not matter); without a name the only one. Throws UserError that lists the
+/// arms.
 const ArmSettings& find_arm(const Recipe& recipe, const std::string& name);
 
 /// "RBN fixed" -> "rbn-fixed": the name of an arm's folder.

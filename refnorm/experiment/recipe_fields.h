@@ -1,8 +1,8 @@
 #pragma once
 
-#include <refnorm/experiment/recipe.h>
-
 #include <limits>
+
+#include <refnorm/experiment/recipe.h>
 
 namespace refnorm::experiment {
 
@@ -13,12 +13,18 @@ struct Allowed {
   std::vector<std::string> words;
 };
 
-inline Allowed at_least(double low) { return {.low = low}; }
-inline Allowed between(double low, double high) { return {.low = low, .high = high}; }
-inline Allowed one_of(std::vector<std::string> words) { return {.words = std::move(words)}; }
+inline Allowed at_least(double low) {
+  return {.low = low};
+}
+inline Allowed between(double low, double high) {
+  return {.low = low, .high = high};
+}
+inline Allowed one_of(std::vector<std::string> words) {
+  return {.words = std::move(words)};
+}
 
-/// Every key of every section, in one place: `visit(section, key, field, allowed)` is called for each. Reading,
-/// writing and listing recipes are three visitors.
+/// Every key of every section, in one place: `visit(section, key, field, allowed)` is called for each.
+/// Reading, writing and listing recipes are three visitors.
 template <class AnyRecipe, class Visit>
 void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("", "name", recipe.name, Allowed{});

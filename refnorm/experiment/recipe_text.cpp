@@ -1,8 +1,9 @@
-#include <refnorm/experiment/recipe_fields.h>
+#include <sstream>
 
+#include <fmt/format.h>
 #include <toml++/toml.h>
 
-#include <sstream>
+#include <refnorm/experiment/recipe_fields.h>
 
 namespace refnorm::experiment {
 namespace {
@@ -13,13 +14,19 @@ std::string quoted(const std::string& text) {
   return out.str();
 }
 
-std::string written(const std::string& value) { return quoted(value); }
-std::string written(bool value) { return value ? "true" : "false"; }
-std::string written(std::int64_t value) { return std::to_string(value); }
+std::string written(const std::string& value) {
+  return quoted(value);
+}
+std::string written(bool value) {
+  return value ? "true" : "false";
+}
+std::string written(std::int64_t value) {
+  return std::to_string(value);
+}
 std::string written(double value) {
-  std::ostringstream out;
-  out << toml::value<double>(value);
-  return out.str();
+  // The fewest digits that give the same number back: 0.05, where toml++ writes 0.050000000000000003.
+  const std::string text = fmt::format("{}", value);
+  return text.find_first_not_of("-0123456789") == std::string::npos ? text + ".0" : text;
 }
 std::string written(const std::vector<std::int64_t>& values) {
   std::string out = "[";
@@ -30,7 +37,8 @@ std::string written(const std::vector<std::int64_t>& values) {
 std::string inline_toml(const Json& value) {
   if (value.is_object()) {
     std::string out = "{";
-    for (const auto& [key, inner] : value.items()) out += (out.size() > 1 ? ", " : " ") + quoted(key) + " = " + inline_toml(inner);
+    for (const auto& [key, inner] : value.items())
+      out += (out.size() > 1 ? ", " : " ") + quoted(key) + " = " + inline_toml(inner);
     return out + " }";
   }
   if (value.is_array()) {
@@ -48,19 +56,21 @@ std::string inline_toml(const Json& value) {
 std::string to_toml(const Recipe& recipe) {
   std::string out;
   std::string section_now;
-  visit_fields(recipe, [&](const std::string& section, const std::string& key, const auto& field, const Allowed&) {
-    if (section != section_now) {
-      out += "\n[" + section + "]\n";
-      section_now = section;
-    }
-    out += key + " = " + written(field) + "\n";
-  });
+  visit_fields(recipe,
+               [&](const std::string& section, const std::string& key, const auto& field, const Allowed&) {
+                 if (section != section_now) {
+                   out += "\n[" + section + "]\n";
+                   section_now = section;
+                 }
+                 out += key + " = " + written(field) + "\n";
+               });
   for (const ArmSettings& arm : recipe.arms) {
     out += "\n[[arm]]\nname = " + quoted(arm.name) + "\nnorm = " + quoted(arm.norm) + "\n";
   }
   if (recipe.paper.is_object()) {
     out += "\n[paper]\n";
-    for (const auto& [key, value] : recipe.paper.items()) out += quoted(key) + " = " + inline_toml(value) + "\n";
+    for (const auto& [key, value] : recipe.paper.items())
+      out += quoted(key) + " = " + inline_toml(value) + "\n";
   }
   return out;
 }
@@ -68,9 +78,10 @@ std::string to_toml(const Recipe& recipe) {
 std::vector<std::string> recipe_keys() {
   std::vector<std::string> keys;
   const Recipe defaults;
-  visit_fields(defaults, [&](const std::string& section, const std::string& key, const auto& field, const Allowed&) {
-    keys.push_back((section.empty() ? key : section + "." + key) + " = " + written(field));
-  });
+  visit_fields(defaults,
+               [&](const std::string& section, const std::string& key, const auto& field, const Allowed&) {
+                 keys.push_back((section.empty() ? key : section + "." + key) + " = " + written(field));
+               });
   return keys;
 }
 

@@ -1,3 +1,7 @@
+#include <utility>
+
+#include <torch/torch.h>
+
 #include <refnorm/base/file.h>
 #include <refnorm/base/lock.h>
 #include <refnorm/base/progress.h>
@@ -7,14 +11,41 @@
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/train/trainer.h>
 
-#include <torch/torch.h>
-
-#include <utility>
-
 namespace refnorm::experiment {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// A folder with files of a run and no config.toml is nobody's: neither written over nor gone on with.
+void check_no_strays(const fs::path& folder) {
+  for (const char* name : {"last", "best", "metrics.jsonl", "result.json"}) {
+    if (!fs::exists(folder / name)) continue;
+    user_error("{}: holds {} and no config.toml, so it is no run to go on with; choose another --out",
+               folder.string(), name);
+  }
+}
+
+/// Checkpoints are put in their place whole, so one without its meta.json is damaged rather than not there
+/// yet.
+bool checkpoint_there(const fs::path& folder) {
+  if (!fs::exists(folder)) return false;
+  if (!train::has_checkpoint(folder))
+    user_error("{}: is missing, so the checkpoint is damaged", (folder / "meta.json").string());
+  return true;
+}
+
+/// A kill between the exchange of a checkpoint's folders and the end of the old one leaves that.
+void clear_leftovers(const fs::path& folder) {
+  for (const char* name : {"last.tmp", "best.tmp"}) fs::remove_all(folder / name);
+}
+
+/// The folder of a run that its first batch showed to be impossible.
+void discard(const fs::path& folder, bool folder_was_there) {
+  std::error_code ignored;
+  fs::remove(folder / "config.toml", ignored);
+  fs::remove(folder / "metrics.jsonl", ignored);
+  if (!folder_was_there) fs::remove(folder, ignored);
+}
 
 /// The first parameter that is no longer finite, which the loss of the next step would have shown.
 std::optional<std::string> broken_parameter(const torch::nn::Module& module) {
@@ -24,10 +55,12 @@ std::optional<std::string> broken_parameter(const torch::nn::Module& module) {
   return std::nullopt;
 }
 
-train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder, bool resume) {
-  train::Trainer trainer(assembly.network(), assembly.reference(),
-                         {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler()},
-                         recipe.train, assembly.compute(), folder);
+train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder,
+                                   bool resume) {
+  train::Trainer trainer(
+      assembly.network(), assembly.reference(),
+      {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler()}, recipe.train,
+      assembly.compute(), folder);
   std::optional<Progress> progress;
   const std::int64_t total = recipe.train.epochs * assembly.sampler().batches_per_epoch();
   train::Hooks hooks;
@@ -37,8 +70,9 @@ train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, con
   };
   hooks.after_epoch = [&](const train::RunState& state) {
     if (!progress) return;
-    progress->say(fmt::format("epoch {}/{}: train error {:.2f} %{}", state.step / assembly.sampler().batches_per_epoch(),
-                              recipe.train.epochs, state.last_epoch.error_pct(),
+    progress->say(fmt::format("epoch {}/{}: train error {:.2f} %{}",
+                              state.step / assembly.sampler().batches_per_epoch(), recipe.train.epochs,
+                              state.last_epoch.error_pct(),
                               state.best ? fmt::format(", best validation error {:.2f} % (epoch {})",
                                                        state.best->validation_error_pct, state.best->epoch)
                                          : ""));
@@ -73,17 +107,21 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
     if (!population.empty()) write_population(folder / "population.safetensors", population);
     result.update(test_errors(assembly, recipe, population));
   }
-  result["train_error_pct"] = outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
+  result["train_error_pct"] =
+      outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
   if (outcome.state.best) {
-    result["best"] = {{"epoch", outcome.state.best->epoch}, {"validation_error_pct", outcome.state.best->validation_error_pct}};
+    result["best"] = {{"epoch", outcome.state.best->epoch},
+                      {"validation_error_pct", outcome.state.best->validation_error_pct}};
   }
   result["steps"] = outcome.state.step;
   result["seconds"] = outcome.state.seconds;
   // Over all processes of the run; what a resumed run repeated is not counted.
-  result["images_per_second"] = outcome.state.training_seconds > 0
-                                    ? static_cast<double>(outcome.state.step * recipe.train.batch_size) / outcome.state.training_seconds
-                                    : 0;
+  result["images_per_second"] =
+      outcome.state.training_seconds > 0
+          ? static_cast<double>(outcome.state.step * recipe.train.batch_size) / outcome.state.training_seconds
+          : 0;
   for (const auto& [part, share] : outcome.shares) result["step_shares"][part] = share;
+  clear_leftovers(folder);
   write_json(folder / "result.json", result);
   return result;
 }
@@ -97,9 +135,32 @@ void check_same_recipe(const fs::path& config, const std::string& wanted) {
     const std::string before = i < there.size() ? there[i] : "";
     const std::string now = i < asked.size() ? asked[i] : "";
     if (before == now) continue;
-    user_error("{}: the run there was started with '{}', not '{}'; resume it with its own recipe or choose another --out", config.string(),
-               printable(before), printable(now));
+    user_error(
+        "{}: the run there was started with '{}', not '{}'; resume it with its own recipe or choose another "
+        "--out",
+        config.string(), printable(before), printable(now));
   }
+}
+
+Json read_run_result(const fs::path& file) {
+  Json result = read_json(file);
+  try {
+    for (const char* key : {"arm", "norm"}) result.at(key).get<std::string>();
+    for (const char* key : {"seed", "steps"}) result.at(key).get<std::int64_t>();
+    for (const char* key : {"seconds", "images_per_second"}) result.at(key).get<double>();
+    if (result.at("diverged").get<bool>()) {
+      result.at("diverged_at").at("step").get<std::int64_t>();
+      result.at("diverged_at").at("layer").get<std::string>();
+    } else {
+      result.at("test_error_pct").get<double>();
+      for (const Json& error : result.at("test_error_pct_by_statistics")) {
+        if (!error.is_null()) error.get<double>();
+      }
+    }
+  } catch (const Json::exception&) {
+    user_error("{}: is not the result of a run, expected what refnorm train writes", file.string());
+  }
+  return result;
 }
 
 Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
@@ -114,37 +175,48 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
   prepare_process(recipe);
   const std::string text = to_toml(recipe);
   if (there) check_same_recipe(config, text);
-  if (there && fs::exists(folder / "result.json")) return read_json(folder / "result.json");
+  if (there && fs::exists(folder / "result.json")) return read_run_result(folder / "result.json");
+  there ? void(checkpoint_there(folder / "last")) : check_no_strays(folder);
 
   Assembly assembly(recipe);
+  const bool folder_was_there = fs::exists(folder);
   make_folder(folder);
   const FolderLock lock(folder);
   if (!there) write_file(config, text);
-  train::Outcome outcome = train_with_progress(recipe, assembly, folder, resume);
+  train::Outcome outcome;
+  try {
+    outcome = train_with_progress(recipe, assembly, folder, resume);
+  } catch (const UserError&) {
+    if (!there && !fs::exists(folder / "last")) discard(folder, folder_was_there);
+    throw;
+  }
   if (outcome.interrupted) {
-    throw Interrupted(fmt::format("stopped after step {}; {}/last is saved, the same command with --resume goes on", outcome.state.step,
-                                  folder.string()));
+    throw Interrupted(
+        fmt::format("stopped after step {}; {}/last is saved, the same command with --resume goes on",
+                    outcome.state.step, folder.string()));
   }
   return finish(recipe, assembly, std::move(outcome), folder);
 }
 
 Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
-  if (!fs::exists(folder / "config.toml")) user_error("{}: not a run folder, it has no config.toml", folder.string());
+  if (!fs::exists(folder / "config.toml"))
+    user_error("{}: not a run folder, it has no config.toml", folder.string());
   Recipe recipe = read_recipe(folder / "config.toml");
-  recipe.run.threads = request.threads;
+  if (request.threads > 0) recipe.run.threads = request.threads;
   if (!request.data_path.empty()) recipe.data.path = request.data_path;
   if (!request.device.empty()) recipe.run.device = request.device;
   prepare_process(recipe);
   const fs::path checkpoint = folder / request.checkpoint;
-  if (!train::has_checkpoint(checkpoint)) user_error("{}: the run has no such checkpoint", checkpoint.string());
+  if (!checkpoint_there(checkpoint)) user_error("{}: the run has no such checkpoint", checkpoint.string());
   Assembly assembly(recipe);
   train::load_checkpoint_model(checkpoint, *assembly.network().module);
 
   const fs::path stored = folder / "population.safetensors";
   PopulationStatistics population;
   if (assembly.has_batch_statistics() && (request.statistics.empty() || request.statistics == "population")) {
-    population = request.checkpoint == "last" && fs::exists(stored) ? read_population(stored, *assembly.network().module)
-                                                                    : collect_population(assembly, recipe);
+    population = request.checkpoint == "last" && fs::exists(stored)
+                     ? read_population(stored, *assembly.network().module)
+                     : collect_population(assembly, recipe);
   }
   Json result = describe(recipe, assembly);
   result["checkpoint"] = request.checkpoint;

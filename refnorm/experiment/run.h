@@ -1,11 +1,11 @@
 #pragma once
 
+#include <filesystem>
+#include <string>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/json.h>
 #include <refnorm/experiment/recipe.h>
-
-#include <filesystem>
-#include <string>
 
 namespace refnorm::experiment {
 
@@ -15,14 +15,18 @@ class Interrupted : public Error {
   using Error::Error;
 };
 
-/// Trains the recipe's one arm into `folder`, evaluates it on the test set and writes result.json, which is returned.
-/// A folder that already holds a run is an error unless `resume`: then its last checkpoint is gone on from, a complete
-/// run is returned as it is, and a recipe that differs from the folder's is an error. Nothing is created before recipe and
-/// data have been checked. Throws Interrupted after Ctrl-C.
+/// Trains the recipe's one arm into `folder`, evaluates it on the test set and writes result.json, which is
+/// returned. A folder that already holds a run is an error unless `resume`: then its last checkpoint is gone
+/// on from, a complete run is returned as it is, and a recipe that differs from the folder's is an error.
+/// Nothing is created before recipe and data have been checked. Throws Interrupted after Ctrl-C.
 Json train_run(Recipe recipe, const std::filesystem::path& folder, bool resume);
 
 /// Throws UserError naming the first line in which the recipe in `config` differs from `wanted`.
 void check_same_recipe(const std::filesystem::path& config, const std::string& wanted);
+
+/// The result.json of a complete run. Throws UserError where it is damaged or something else, such as a
+/// comparison's.
+Json read_run_result(const std::filesystem::path& file);
 
 struct EvaluationRequest {
   std::string checkpoint = "last";  ///< or "best"
@@ -32,8 +36,8 @@ struct EvaluationRequest {
   std::string device;
 };
 
-/// Test error of a trained run by statistics; population statistics are the stored ones for the last checkpoint, else
-/// collected anew.
+/// Test error of a trained run by statistics; population statistics are the stored ones for the last
+/// checkpoint, else collected anew.
 Json evaluate_run(const std::filesystem::path& folder, const EvaluationRequest& request);
 
 }  // namespace refnorm::experiment

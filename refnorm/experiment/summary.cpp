@@ -1,10 +1,10 @@
-#include <refnorm/experiment/build.h>
-#include <refnorm/experiment/summary.h>
-#include <refnorm/report/statistics.h>
-
 #include <algorithm>
 
 #include <fmt/format.h>
+
+#include <refnorm/experiment/build.h>
+#include <refnorm/experiment/summary.h>
+#include <refnorm/report/statistics.h>
 
 namespace refnorm::experiment {
 namespace {
@@ -44,14 +44,16 @@ Json summarize_arm(const ArmSettings& arm, const std::vector<Json>& runs) {
     }
     out["runs"].push_back(entry);
   }
-  std::sort(out["runs"].begin(), out["runs"].end(), [](const Json& a, const Json& b) { return a.at("seed") < b.at("seed"); });
+  std::sort(out["runs"].begin(), out["runs"].end(),
+            [](const Json& a, const Json& b) { return a.at("seed") < b.at("seed"); });
   out["test_error_pct"] = report::to_json(report::summarize(errors, diverged));
   return out;
 }
 
 }  // namespace
 
-Json summarize_comparison(const Recipe& recipe, const Json& setup, const std::vector<Json>& runs, std::size_t expected) {
+Json summarize_comparison(const Recipe& recipe, const Json& setup, const std::vector<Json>& runs,
+                          std::size_t expected) {
   Json result{{"recipe", recipe.name}};
   std::string note = recipe.note;
   if (runs.size() < expected) {

@@ -1,12 +1,12 @@
+#include <limits>
+#include <utility>
+
+#include <torch/torch.h>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/safetensors.h>
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/train/tensor_file.h>
-
-#include <torch/torch.h>
-
-#include <limits>
-#include <utility>
 
 namespace refnorm::experiment {
 namespace {
@@ -45,7 +45,8 @@ PopulationStatistics read_population(const std::filesystem::path& file, const to
       const auto load = [&, &layer_name = name](const char* what) {
         const std::string entry = entry_name(layer_name, reading, what);
         const RawTensor* raw = content.find(entry);
-        if (raw == nullptr || raw->dtype != "F64") user_error("{}: '{}' is missing or not F64", file.string(), entry);
+        if (raw == nullptr || raw->dtype != "F64")
+          user_error("{}: '{}' is missing or not F64", file.string(), entry);
         return train::to_tensor(*raw);
       };
       population[name].readings[static_cast<std::size_t>(reading)] = {load("mean"), load("var")};
@@ -58,19 +59,24 @@ PopulationStatistics collect_population(Assembly& assembly, const Recipe& recipe
   if (!assembly.has_batch_statistics()) return {};
   const std::int64_t batches =
       recipe.population.batches > 0 ? recipe.population.batches : std::numeric_limits<std::int64_t>::max();
-  return train::collect_population(assembly.network(), assembly.reference(), assembly.sampler(), *assembly.splits().train,
-                                   recipe.train.epochs, batches, assembly.compute());
+  return train::collect_population(assembly.network(), assembly.reference(), assembly.sampler(),
+                                   *assembly.splits().train, recipe.train.epochs, batches,
+                                   assembly.compute());
 }
 
-Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population, const std::string& only) {
+Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
+                 const std::string& only) {
   const auto error_by = [&](Statistics statistics, std::int64_t batch_size) {
-    return train::evaluate(assembly.network(), *assembly.splits().test, batch_size, statistics, assembly.compute()).error_pct();
+    return train::evaluate(assembly.network(), *assembly.splits().test, batch_size, statistics,
+                           assembly.compute())
+        .error_pct();
   };
   const auto wanted = [&](const char* mode) { return only.empty() || only == mode; };
   Json out;
   Json by_statistics{{"running", nullptr}, {"population", nullptr}, {"batch", nullptr}};
   if (!assembly.has_batch_statistics()) {
-    if (!only.empty()) user_error("--statistics {}: the norm '{}' has no batch statistics", only, recipe.arms.at(0).norm);
+    if (!only.empty())
+      user_error("--statistics {}: the norm '{}' has no batch statistics", only, recipe.arms.at(0).norm);
     out["test_error_pct"] = error_by(Statistics::kByMode, kTestBatch);
     out["test_error_pct_by_statistics"] = by_statistics;
     out["test_error_pct_by_population_reading"] = nullptr;

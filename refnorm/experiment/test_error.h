@@ -1,11 +1,11 @@
 #pragma once
 
+#include <filesystem>
+#include <string>
+
 #include <refnorm/base/json.h>
 #include <refnorm/experiment/build.h>
 #include <refnorm/norms/population.h>
-
-#include <filesystem>
-#include <string>
 
 namespace refnorm::experiment {
 

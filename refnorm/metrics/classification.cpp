@@ -1,6 +1,6 @@
-#include <refnorm/metrics/classification.h>
-
 #include <torch/torch.h>
+
+#include <refnorm/metrics/classification.h>
 
 namespace refnorm::metrics {
 

@@ -1,14 +1,14 @@
+#include <cmath>
+#include <functional>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/torch.h>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/base/text.h>
 #include <refnorm/models/classifier.h>
 #include <refnorm/models/lenet5.h>
-
-#include <ATen/CPUGeneratorImpl.h>
-#include <torch/torch.h>
-
-#include <cmath>
-#include <functional>
 
 namespace refnorm::models {
 namespace {

@@ -1,17 +1,19 @@
-#include <refnorm/base/error.h>
-#include <refnorm/models/lenet5.h>
-#include <refnorm/ops/tap.h>
+#include <utility>
 
 #include <torch/torch.h>
 
-#include <utility>
+#include <refnorm/base/error.h>
+#include <refnorm/models/lenet5.h>
+#include <refnorm/ops/tap.h>
 
 namespace refnorm::models {
 
 using ops::tap;
 using torch::Tensor;
 
-LeNet5Impl::LeNet5Impl(ModelOptions given) : options(std::move(given)) { reset(); }
+LeNet5Impl::LeNet5Impl(ModelOptions given) : options(std::move(given)) {
+  reset();
+}
 
 void LeNet5Impl::reset() {
   using torch::nn::Conv2dOptions;
@@ -27,7 +29,8 @@ void LeNet5Impl::reset() {
 }
 
 Tensor LeNet5Impl::forward(const Tensor& images) {
-  if (images.dim() != 4 || images.size(1) != options.in_channels || images.size(2) != 28 || images.size(3) != 28) {
+  if (images.dim() != 4 || images.size(1) != options.in_channels || images.size(2) != 28 ||
+      images.size(3) != 28) {
     user_error("lenet5: expected images of shape [N, {}, 28, 28], got [{}]", options.in_channels,
                fmt::join(images.sizes(), ", "));
   }

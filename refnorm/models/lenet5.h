@@ -1,16 +1,17 @@
 #pragma once
 
-#include <refnorm/models/classifier.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
+#include <refnorm/models/classifier.h>
+
 namespace refnorm::models {
 
-/// LeNet-5 for images[N, C, 28, 28]: conv1 (6, 5x5, padding 2), pool, conv2 (16, 5x5), pool, fc1 (120), fc2 (84),
-/// fc3 (classes); maximum pooling 2x2 and ReLU; norm1 … norm4 before each ReLU. Layers keep their bias under every norm,
-/// so that the networks of a comparison have the same parameters.
+/// LeNet-5 for images[N, C, 28, 28]: conv1 (6, 5x5, padding 2), pool, conv2 (16, 5x5), pool, fc1 (120), fc2
+/// (84), fc3 (classes); maximum pooling 2x2 and ReLU; norm1 … norm4 before each ReLU. Layers keep their bias
+/// under every norm, so that the networks of a comparison have the same parameters.
 class LeNet5Impl : public Classifier, public torch::nn::Cloneable<LeNet5Impl> {
  public:
   explicit LeNet5Impl(ModelOptions given);

@@ -1,7 +1,7 @@
+#include <limits>
+
 #include <refnorm/norms/norm_registry.h>
 #include <refnorm/norms/reference_batch_norm.h>
-
-#include <limits>
 
 namespace refnorm {
 namespace {
@@ -51,7 +51,8 @@ ReferenceBatchNormOptions read_reference_options(OptionReader& reader, std::int6
 
 NormEntry batch_norm_entry() {
   return {{"bn", "batch normalization",
-           "y = weight · (x − mu_B) / sqrt(var_B + eps) + bias; mu_B, var_B over the batch and all positions of a channel",
+           "y = weight · (x − mu_B) / sqrt(var_B + eps) + bias; mu_B, var_B over the batch and all positions "
+           "of a channel",
            "Ioffe & Szegedy 2015; Algorithm 1", kCommonOptions},
           [](OptionReader& reader, std::int64_t channels, int dims) -> std::shared_ptr<NormLayer> {
             BatchNormOptions options(channels);
@@ -80,7 +81,8 @@ NormEntry reference_batch_norm_entry() {
           [](OptionReader& reader, std::int64_t channels, int dims) -> std::shared_ptr<NormLayer> {
             const ReferenceBatchNormOptions given = read_reference_options(reader, channels);
             if (channels == 0) return nullptr;
-            return make<ReferenceBatchNorm1dImpl, ReferenceBatchNorm2dImpl, ReferenceBatchNorm3dImpl>(given, dims);
+            return make<ReferenceBatchNorm1dImpl, ReferenceBatchNorm2dImpl, ReferenceBatchNorm3dImpl>(given,
+                                                                                                      dims);
           }};
 }
 

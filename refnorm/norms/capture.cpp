@@ -1,13 +1,13 @@
-#include <refnorm/base/error.h>
-#include <refnorm/norms/capture.h>
-#include <refnorm/norms/reference_batch_norm.h>
+#include <algorithm>
+#include <mutex>
+#include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <mutex>
-#include <vector>
+#include <refnorm/base/error.h>
+#include <refnorm/norms/capture.h>
+#include <refnorm/norms/reference_batch_norm.h>
 
 namespace refnorm {
 namespace {
@@ -26,12 +26,14 @@ class Undisturbed {
   explicit Undisturbed(torch::nn::Module& model) {
     generators_.push_back(at::detail::getDefaultCPUGenerator());
     for (int device = 0; device < static_cast<int>(torch::cuda::device_count()); ++device) {
-      generators_.push_back(at::globalContext().defaultGenerator(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device))));
+      generators_.push_back(
+          at::globalContext().defaultGenerator(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device))));
     }
     for (const at::Generator& generator : generators_) states_.push_back(generator.get_state());
     for (const auto& module : model.modules()) {
       if (std::dynamic_pointer_cast<ReferenceBatchNormBase>(module)) continue;
-      for (const Tensor& buffer : module->buffers(/*recurse=*/false)) buffers_.emplace_back(buffer, buffer.clone());
+      for (const Tensor& buffer : module->buffers(/*recurse=*/false))
+        buffers_.emplace_back(buffer, buffer.clone());
     }
   }
   ~Undisturbed() {
@@ -78,12 +80,13 @@ void capture_reference(const ModelView& model, const Tensor& batch) {
   }
   torch::NoGradGuard no_grad;
   const Undisturbed undisturbed(model.module());
-  const OnLayers capturing(layers_of(model), [](auto& layer) { layer.capture(true); },
-                           [](auto& layer) { layer.capture(false); });
+  const OnLayers capturing(
+      layers_of(model), [](auto& layer) { layer.capture(true); }, [](auto& layer) { layer.capture(false); });
   model.forward(batch);
 }
 
-ReferenceKeeper::ReferenceKeeper(ModelView model, Tensor batch) : model_(std::move(model)), batch_(std::move(batch)) {
+ReferenceKeeper::ReferenceKeeper(ModelView model, Tensor batch)
+    : model_(std::move(model)), batch_(std::move(batch)) {
   for (const auto& layer : layers_of(model_)) {
     if (!layer->has_reference()) continue;
     const Reference policy = layer->options.reference();
@@ -95,7 +98,8 @@ ReferenceKeeper::ReferenceKeeper(ModelView model, Tensor batch) : model_(std::mo
     }
   }
   if (live_ && captures_) {
-    user_error("ReferenceKeeper: the model mixes live references with captured ones; give all layers one policy");
+    user_error(
+        "ReferenceKeeper: the model mixes live references with captured ones; give all layers one policy");
   }
   if ((live_ || captures_) && (!batch_.defined() || batch_.dim() < 2 || batch_.size(0) < 1)) {
     user_error("ReferenceKeeper: the reference batch is empty, expected at least one sample");
@@ -106,7 +110,9 @@ bool ReferenceKeeper::due() const {
   if (!captures_) return false;
   if (refresh_every_ > 0 && steps_ % refresh_every_ == 0) return true;
   for (const auto& layer : layers_of(model_)) {
-    if (layer->has_reference() && layer->options.reference() != Reference::kMoving && !layer->reference_captured()) return true;
+    if (layer->has_reference() && layer->options.reference() != Reference::kMoving &&
+        !layer->reference_captured())
+      return true;
   }
   return false;
 }
@@ -125,8 +131,9 @@ void ReferenceKeeper::prepare() {
 Tensor ReferenceKeeper::forward_only(const Tensor& x) const {
   if (!live_ || !model_.module().is_training()) return model_.forward(x);
   const std::int64_t rows = batch_.size(0);
-  const OnLayers riding(layers_of(model_), [rows](auto& layer) { layer.reference_rows(rows); },
-                        [](auto& layer) { layer.reference_rows(0); });
+  const OnLayers riding(
+      layers_of(model_), [rows](auto& layer) { layer.reference_rows(rows); },
+      [](auto& layer) { layer.reference_rows(0); });
   const Tensor out = model_.forward(torch::cat({batch_, x}));
   return out.narrow(0, rows, out.size(0) - rows);
 }

@@ -1,25 +1,27 @@
 #pragma once
 
-#include <refnorm/norms/norm_layer.h>
-#include <torch/types.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <utility>
 
+#include <torch/types.h>
+
+#include <refnorm/norms/norm_layer.h>
+
 namespace refnorm {
 
-/// A model as the functions below see it: its layers, and how a batch goes through it. Made from any module holder
-/// (ReferenceBatchNorm2d, torch::nn::Sequential, your own TORCH_MODULE) or module with forward(Tensor) -> Tensor.
+/// A model as the functions below see it: its layers, and how a batch goes through it. Made from any module
+/// holder (ReferenceBatchNorm2d, torch::nn::Sequential, your own TORCH_MODULE) or module with forward(Tensor)
+/// -> Tensor.
 class ModelView {
  public:
   ModelView(torch::nn::Module& module, std::function<torch::Tensor(const torch::Tensor&)> forward)
       : module_(&module), forward_(std::move(forward)) {}
 
   template <class Model>
-    requires(!std::is_same_v<std::remove_cvref_t<Model>, ModelView>)
-  ModelView(Model& model)  // NOLINT: a view of what the caller keeps
+  requires(!std::is_same_v<std::remove_cvref_t<Model>, ModelView>)
+      ModelView(Model& model)  // NOLINT: a view of what the caller keeps
       : ModelView(from(model)) {}
 
   torch::nn::Module& module() const { return *module_; }
@@ -40,9 +42,10 @@ class ModelView {
   std::function<torch::Tensor(const torch::Tensor&)> forward_;
 };
 
-/// Takes the reference statistics of every layer (eq. 11, 12) in one forward pass of `batch` with the current weights,
-/// without gradient; each layer normalizes the batch by its own statistics. Running statistics, buffers of other
-/// modules (such as torch's own batch norms), the mode and the random generator are left as they were.
+/// Takes the reference statistics of every layer (eq. 11, 12) in one forward pass of `batch` with the current
+/// weights, without gradient; each layer normalizes the batch by its own statistics. Running statistics,
+/// buffers of other modules (such as torch's own batch norms), the mode and the random generator are left as
+/// they were.
 void capture_reference(const ModelView& model, const torch::Tensor& batch);
 
 /// Keeps a model's reference as its policy says, in a training loop of your own:
@@ -51,9 +54,10 @@ void capture_reference(const ModelView& model, const torch::Tensor& batch);
 ///     for (auto& [x, label] : batches) {
 ///       auto loss = cross_entropy(reference.forward(x), label);   // instead of model->forward(x)
 ///
-/// forward() captures when due (refreshed: before the first step and then every `refresh_every`; fixed: once; live and
-/// moving: never) and, in live mode, lets the reference samples ride in front of the batch through the current
-/// network and splits them off at the end. In eval() it is the model's own forward. A model without such layers passes through unchanged.
+/// forward() captures when due (refreshed: before the first step and then every `refresh_every`; fixed: once;
+/// live and moving: never) and, in live mode, lets the reference samples ride in front of the batch through
+/// the current network and splits them off at the end. In eval() it is the model's own forward. A model
+/// without such layers passes through unchanged.
 class ReferenceKeeper {
  public:
   /// `batch` may be undefined for models that need none; UserError if one does.
@@ -64,8 +68,9 @@ class ReferenceKeeper {
   /// The first half of forward(): captures when due and counts a step. In train() only.
   void prepare();
 
-  /// The second half: the model's forward with nothing captured and no step counted; in live mode the reference rides along. For passes
-  /// over training batches that are no training steps, such as Algorithm 3's.
+  /// The second half: the model's forward with nothing captured and no step counted; in live mode the
+  /// reference rides along. For passes over training batches that are no training steps, such as Algorithm
+  /// 3's.
   torch::Tensor forward_only(const torch::Tensor& x) const;
 
   /// Takes the reference again now, where the policy is refreshed (or none was taken yet).

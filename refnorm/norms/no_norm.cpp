@@ -1,6 +1,6 @@
-#include <refnorm/norms/norm_registry.h>
-
 #include <torch/nn/cloneable.h>
+
+#include <refnorm/norms/norm_registry.h>
 
 namespace refnorm {
 namespace {

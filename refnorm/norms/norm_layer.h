@@ -1,11 +1,11 @@
 #pragma once
 
-#include <torch/nn/module.h>
-#include <torch/types.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
+
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 namespace refnorm {
 
@@ -34,9 +34,9 @@ struct BatchObservation {
   std::int64_t values = 0;                  ///< values a channel had in the batch
 };
 
-/// A normalization that trains on the statistics of the batch and evaluates on stored ones. Three switches, each of
-/// which survives train() and eval(): which statistics are used, whether they are updated, whether the affine
-/// parameters learn.
+/// A normalization that trains on the statistics of the batch and evaluates on stored ones. Three switches,
+/// each of which survives train() and eval(): which statistics are used, whether they are updated, whether
+/// the affine parameters learn.
 class BatchStatisticsLayer : public NormLayer {
  public:
   void use_statistics(Statistics which) { statistics_ = which; }
@@ -49,11 +49,14 @@ class BatchStatisticsLayer : public NormLayer {
   /// Whether weight and bias receive gradients. Default: true. No effect without affine parameters.
   virtual void learn_affine(bool on) = 0;
 
-  /// Algorithm 3's statistics, [C] each; kept beside the state, not in it. Throws UserError unless finite, of [C].
+  /// Algorithm 3's statistics, [C] each; kept beside the state, not in it. Throws UserError unless finite, of
+  /// [C].
   virtual void set_population(const torch::Tensor& mean, const torch::Tensor& var) = 0;
 
   /// Called with every batch that is normalized by batch statistics; an empty function ends it.
-  void observe_batches(std::function<void(const BatchObservation&)> observer) { observer_ = std::move(observer); }
+  void observe_batches(std::function<void(const BatchObservation&)> observer) {
+    observer_ = std::move(observer);
+  }
 
  protected:
   Statistics statistics_ = Statistics::kByMode;
@@ -61,11 +64,13 @@ class BatchStatisticsLayer : public NormLayer {
   std::function<void(const BatchObservation&)> observer_;
 };
 
-/// All layers of that type in a model, by name ("layer1.0.bn1"; "" for the model itself), in order of registration.
+/// All layers of that type in a model, by name ("layer1.0.bn1"; "" for the model itself), in order of
+/// registration.
 template <class Layer>
 std::vector<std::pair<std::string, std::shared_ptr<Layer>>> find_layers(torch::nn::Module& model) {
   std::vector<std::pair<std::string, std::shared_ptr<Layer>>> found;
-  if (auto* self = dynamic_cast<Layer*>(&model)) found.emplace_back("", std::shared_ptr<Layer>(std::shared_ptr<void>(), self));
+  if (auto* self = dynamic_cast<Layer*>(&model))
+    found.emplace_back("", std::shared_ptr<Layer>(std::shared_ptr<void>(), self));
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     if (auto layer = std::dynamic_pointer_cast<Layer>(item.value())) found.emplace_back(item.key(), layer);
   }

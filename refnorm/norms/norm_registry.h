@@ -1,10 +1,10 @@
 #pragma once
 
-#include <refnorm/norms/norm_spec.h>
-
 #include <functional>
 #include <memory>
 #include <optional>
+
+#include <refnorm/norms/norm_spec.h>
 
 namespace refnorm {
 
@@ -29,8 +29,8 @@ class OptionReader {
   std::vector<std::string> known_;
 };
 
-/// A norm's line in the registry: what it is and how it is made. `make` with 0 channels only checks the options and
-/// returns nothing.
+/// A norm's line in the registry: what it is and how it is made. `make` with 0 channels only checks the
+/// options and returns nothing.
 struct NormEntry {
   NormKind kind;
   std::function<std::shared_ptr<NormLayer>(OptionReader&, std::int64_t channels, int dims)> make;

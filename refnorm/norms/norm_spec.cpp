@@ -1,16 +1,17 @@
+#include <charconv>
+#include <cmath>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>
 #include <refnorm/norms/norm_registry.h>
-
-#include <charconv>
-#include <cmath>
 
 namespace refnorm {
 namespace {
 
 /// Adding a norm: one file, and one line here.
 const std::vector<NormEntry>& registry() {
-  static const std::vector<NormEntry> entries{no_norm_entry(), batch_norm_entry(), reference_batch_norm_entry()};
+  static const std::vector<NormEntry> entries{no_norm_entry(), batch_norm_entry(),
+                                              reference_batch_norm_entry()};
   return entries;
 }
 
@@ -31,9 +32,11 @@ NormSpec NormSpec::parse(std::string_view text) {
   spec.kind = text.substr(0, colon);
   if (colon != std::string_view::npos) {
     for (const std::string& option : split(text.substr(colon + 1), ',')) {
-      if (option.empty()) user_error("norm: '{}' has an empty option, expected KIND:OPTION,OPTION", printable(text));
+      if (option.empty())
+        user_error("norm: '{}' has an empty option, expected KIND:OPTION,OPTION", printable(text));
       const std::size_t equals = option.find('=');
-      spec.options.emplace_back(option.substr(0, equals), equals == std::string::npos ? "" : option.substr(equals + 1));
+      spec.options.emplace_back(option.substr(0, equals),
+                                equals == std::string::npos ? "" : option.substr(equals + 1));
     }
   }
   OptionReader options(spec);
@@ -61,7 +64,8 @@ std::shared_ptr<NormLayer> make_norm(const NormSpec& spec, std::int64_t channels
 }
 
 NormFactory norm_factory(NormSpec spec) {
-  return [spec = std::move(spec)](std::int64_t channels, int dims) { return make_norm(spec, channels, dims); };
+  return
+      [spec = std::move(spec)](std::int64_t channels, int dims) { return make_norm(spec, channels, dims); };
 }
 
 const std::string* OptionReader::find(const std::string& name) {
@@ -88,7 +92,8 @@ std::optional<std::string> OptionReader::word(const std::vector<std::string>& wo
   return chosen;
 }
 
-std::optional<std::string> OptionReader::text(const std::string& name, const std::vector<std::string>& allowed) {
+std::optional<std::string> OptionReader::text(const std::string& name,
+                                              const std::vector<std::string>& allowed) {
   const std::string* value = find(name);
   if (value == nullptr) return std::nullopt;
   for (const std::string& one : allowed) {
@@ -104,7 +109,8 @@ std::optional<double> OptionReader::number(const std::string& name, double low, 
   const auto [end, failure] = std::from_chars(value->data(), value->data() + value->size(), parsed);
   const bool whole = failure == std::errc() && end == value->data() + value->size();
   if (!whole || !(parsed >= low && parsed <= high)) {
-    user_error("norm: {}: {} is '{}', expected a number from {} to {}", spec_.kind, name, printable(*value), low, high);
+    user_error("norm: {}: {} is '{}', expected a number from {} to {}", spec_.kind, name, printable(*value),
+               low, high);
   }
   return parsed;
 }
@@ -115,7 +121,8 @@ std::optional<std::int64_t> OptionReader::count(const std::string& name, std::in
   std::int64_t parsed = 0;
   const auto [end, failure] = std::from_chars(value->data(), value->data() + value->size(), parsed);
   if (failure != std::errc() || end != value->data() + value->size() || parsed < low) {
-    user_error("norm: {}: {} is '{}', expected a whole number of at least {}", spec_.kind, name, printable(*value), low);
+    user_error("norm: {}: {} is '{}', expected a whole number of at least {}", spec_.kind, name,
+               printable(*value), low);
   }
   return parsed;
 }

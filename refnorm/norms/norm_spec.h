@@ -1,21 +1,23 @@
 #pragma once
 
-#include <refnorm/norms/norm_layer.h>
-
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <refnorm/norms/norm_layer.h>
+
 namespace refnorm {
 
-/// A normalization as people write it: `rbn`, `rbn:fixed`, `rbn:live,weight=0.1`, `bn:eps=1e-3`. `refnorm list norms`
-/// shows every kind with its options.
+/// A normalization as people write it: `rbn`, `rbn:fixed`, `rbn:live,weight=0.1`, `bn:eps=1e-3`. `refnorm
+/// list norms` shows every kind with its options.
 struct NormSpec {
   std::string kind;
-  std::vector<std::pair<std::string, std::string>> options;  ///< name, value; the value is empty for a bare word
+  std::vector<std::pair<std::string, std::string>>
+      options;  ///< name, value; the value is empty for a bare word
 
-  /// Throws UserError, with the nearest known word, unless kind and options are known and every value is in range.
+  /// Throws UserError, with the nearest known word, unless kind and options are known and every value is in
+  /// range.
   static NormSpec parse(std::string_view text);
   std::string to_string() const;
   bool operator==(const NormSpec&) const = default;

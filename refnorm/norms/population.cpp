@@ -1,7 +1,7 @@
+#include <torch/torch.h>
+
 #include <refnorm/base/error.h>
 #include <refnorm/norms/population.h>
-
-#include <torch/torch.h>
 
 namespace refnorm {
 namespace {
@@ -21,7 +21,8 @@ class Averages {
     mean_ = mean_ + step * (n / weight_);
     squares_ = squares_ + step * (mean - mean_) * n;
     within_ = within_ + (var - within_) * (n / weight_);
-    within_unbiased_ = within_unbiased_ + (var * (n > 1 ? n / (n - 1) : 1.0) - within_unbiased_) * (n / weight_);
+    within_unbiased_ =
+        within_unbiased_ + (var * (n > 1 ? n / (n - 1) : 1.0) - within_unbiased_) * (n / weight_);
   }
   bool empty() const { return weight_ == 0; }
   LayerPopulation::Estimate printed() const { return {mean_, within_unbiased_}; }
@@ -61,7 +62,8 @@ struct PopulationPass::Watch {
 
 PopulationPass::PopulationPass(torch::nn::Module& model) {
   for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(model)) {
-    watches_.push_back(std::make_unique<Watch>(Watch{name, layer, layer->statistics(), layer->updates_statistics(), {}, {}}));
+    watches_.push_back(std::make_unique<Watch>(
+        Watch{name, layer, layer->statistics(), layer->updates_statistics(), {}, {}}));
     Watch* watch = watches_.back().get();
     layer->use_statistics(Statistics::kBatch);
     layer->update_statistics(false);
@@ -83,13 +85,14 @@ PopulationStatistics PopulationPass::finish() const {
     if (watch->blended.empty()) {
       user_error("population statistics: layer '{}' saw no batch with finite statistics", watch->name);
     }
-    population[watch->name].readings = {watch->blended.between(), watch->blended.printed(), watch->raw.between(),
-                                        watch->raw.printed()};
+    population[watch->name].readings = {watch->blended.between(), watch->blended.printed(),
+                                        watch->raw.between(), watch->raw.printed()};
   }
   return population;
 }
 
-void set_population(torch::nn::Module& model, const PopulationStatistics& population, PopulationReading reading) {
+void set_population(torch::nn::Module& model, const PopulationStatistics& population,
+                    PopulationReading reading) {
   for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(model)) {
     const auto found = population.find(name);
     if (found == population.end()) user_error("population statistics: none for layer '{}'", name);

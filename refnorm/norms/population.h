@@ -1,8 +1,5 @@
 #pragma once
 
-#include <refnorm/norms/norm_layer.h>
-#include <torch/types.h>
-
 #include <array>
 #include <map>
 #include <memory>
@@ -10,13 +7,19 @@
 #include <string_view>
 #include <vector>
 
+#include <torch/types.h>
+
+#include <refnorm/norms/norm_layer.h>
+
 namespace refnorm {
 
-/// How Algorithm 3's averages over batches k are read. Mean in each case: E[mu_k], weighted by the values in a batch.
+/// How Algorithm 3's averages over batches k are read. Mean in each case: E[mu_k], weighted by the values in
+/// a batch.
 /// - blended: mu_k = mu', v_k = var', what training normalized by; raw: mu_k = mu_B, v_k = var_B.
-/// - printed: Var = E[n/(n−1) · v_k], the paper's formula; between: Var = E[v_k] + Var(mu_k), the variance between
-///   batches that the printed formula leaves out. `raw`, `between` of fixed inputs is exactly the biased variance of all
-///   values, however they are split into batches.
+/// - printed: Var = E[n/(n−1) · v_k], the paper's formula; between: Var = E[v_k] + Var(mu_k), the variance
+/// between
+///   batches that the printed formula leaves out. `raw`, `between` of fixed inputs is exactly the biased
+///   variance of all values, however they are split into batches.
 enum class PopulationReading { kBlendedBetween, kBlendedPrinted, kRawBetween, kRawPrinted };
 
 inline constexpr std::array<PopulationReading, 4> kPopulationReadings{
@@ -35,15 +38,17 @@ struct LayerPopulation {
     torch::Tensor mean, var;
   };
   std::array<Estimate, 4> readings;
-  const Estimate& operator[](PopulationReading reading) const { return readings[static_cast<std::size_t>(reading)]; }
+  const Estimate& operator[](PopulationReading reading) const {
+    return readings[static_cast<std::size_t>(reading)];
+  }
 };
 
 /// By layer name.
 using PopulationStatistics = std::map<std::string, LayerPopulation>;
 
 /// A streaming pass over training batches (Algorithm 3): while it lives, every layer with batch statistics is
-/// observed, normalizes by them as in training and updates nothing. Run batches through the model in train(), then
-/// call finish(). Batches whose statistics are not finite are left out.
+/// observed, normalizes by them as in training and updates nothing. Run batches through the model in train(),
+/// then call finish(). Batches whose statistics are not finite are left out.
 class PopulationPass {
  public:
   explicit PopulationPass(torch::nn::Module& model);
@@ -59,8 +64,9 @@ class PopulationPass {
   std::vector<std::unique_ptr<Watch>> watches_;
 };
 
-/// Gives each layer its statistics under `reading`; they are used where Statistics::kPopulation is set. Throws
-/// UserError naming a layer that has none.
-void set_population(torch::nn::Module& model, const PopulationStatistics& population, PopulationReading reading);
+/// Gives each layer its statistics under `reading`; they are used where Statistics::kPopulation is set.
+/// Throws UserError naming a layer that has none.
+void set_population(torch::nn::Module& model, const PopulationStatistics& population,
+                    PopulationReading reading);
 
 }  // namespace refnorm

@@ -1,9 +1,9 @@
-#include <refnorm/base/error.h>
-#include <refnorm/norms/reference_batch_norm.h>
+#include <algorithm>
 
 #include <torch/torch.h>
 
-#include <algorithm>
+#include <refnorm/base/error.h>
+#include <refnorm/norms/reference_batch_norm.h>
 
 namespace refnorm {
 
@@ -35,13 +35,17 @@ ReferenceBatchNormOptions without_reference(const BatchNormOptions& options) {
       .reference_weight(0.0);
 }
 
-ReferenceBatchNormBase::ReferenceBatchNormBase(const ReferenceBatchNormOptions& given, int dims, const char* type_name)
+ReferenceBatchNormBase::ReferenceBatchNormBase(const ReferenceBatchNormOptions& given, int dims,
+                                               const char* type_name)
     : options(given), dims_(dims), type_name_(type_name) {
-  if (options.num_features() <= 0) user_error("{}: num_features is {}, expected at least 1", type_name_, options.num_features());
+  if (options.num_features() <= 0)
+    user_error("{}: num_features is {}, expected at least 1", type_name_, options.num_features());
   if (!(options.eps() > 0)) user_error("{}: eps is {}, expected above 0", type_name_, options.eps());
-  if (options.refresh_every() < 1) user_error("{}: refresh_every is {}, expected at least 1", type_name_, options.refresh_every());
+  if (options.refresh_every() < 1)
+    user_error("{}: refresh_every is {}, expected at least 1", type_name_, options.refresh_every());
   const auto in_unit_interval = [&](const char* name, const std::optional<double>& value) {
-    if (value && !(*value >= 0 && *value <= 1)) user_error("{}: {} is {}, expected 0 to 1", type_name_, name, *value);
+    if (value && !(*value >= 0 && *value <= 1))
+      user_error("{}: {} is {}, expected 0 to 1", type_name_, name, *value);
   };
   in_unit_interval("momentum", options.momentum());
   in_unit_interval("reference_weight", options.reference_weight());
@@ -67,6 +71,22 @@ void ReferenceBatchNormBase::register_state() {
     num_ref_captures = register_buffer("num_ref_captures", torch::zeros({}, count));
   }
   reset_parameters();
+}
+
+void ReferenceBatchNormBase::to(torch::Device device, torch::Dtype dtype, bool non_blocking) {
+  torch::nn::Module::to(device, dtype, non_blocking);
+  restore_counters();
+}
+
+void ReferenceBatchNormBase::to(torch::Dtype dtype, bool non_blocking) {
+  torch::nn::Module::to(dtype, non_blocking);
+  restore_counters();
+}
+
+void ReferenceBatchNormBase::restore_counters() {
+  for (Tensor* counter : {&num_batches_tracked, &num_ref_captures}) {
+    if (counter->defined()) counter->set_data(counter->to(torch::kLong));
+  }
 }
 
 void ReferenceBatchNormBase::reset_running_stats() {
@@ -97,7 +117,8 @@ void ReferenceBatchNormBase::learn_affine(bool on) {
 
 void ReferenceBatchNormBase::set_population(const Tensor& mean, const Tensor& var) {
   for (const Tensor& given : {mean, var}) {
-    if (given.dim() != 1 || given.size(0) != options.num_features() || !torch::isfinite(given).all().item<bool>()) {
+    if (given.dim() != 1 || given.size(0) != options.num_features() ||
+        !torch::isfinite(given).all().item<bool>()) {
       user_error("{}: population statistics must be {} finite numbers", type_name_, options.num_features());
     }
   }
@@ -121,7 +142,8 @@ Tensor ReferenceBatchNormBase::forward(const Tensor& x) {
     case Statistics::kRunning:
       return normalize(x, {running_mean, running_var});
     case Statistics::kPopulation:
-      if (!population_mean_.defined()) user_error("{}: its population statistics were never taken", type_name_);
+      if (!population_mean_.defined())
+        user_error("{}: its population statistics were never taken", type_name_);
       return normalize(x, {population_mean_.to(x.device()), population_var_.to(x.device())});
     case Statistics::kByMode:
       if (!is_training()) return normalize(x, {running_mean, running_var});
@@ -140,13 +162,17 @@ Tensor ReferenceBatchNormBase::forward_capture(const Tensor& x) {
 }
 
 Tensor ReferenceBatchNormBase::forward_batch(const Tensor& x) {
-  if (reference_rows_ > 0 && options.reference() == Reference::kLive && has_reference()) return forward_live(x);
+  if (reference_rows_ > 0 && options.reference() == Reference::kLive && has_reference())
+    return forward_live(x);
   if (!has_reference() && x.numel() == x.size(1)) {
     user_error("{}: expected more than 1 value a channel in training, got an input of shape [{}]", type_name_,
                fmt::join(x.sizes(), ", "));
   }
   if (options.reference() == Reference::kLive && has_reference() && is_training()) {
-    user_error("{}: a live reference needs its samples in front of the batch; call the model through ReferenceKeeper::forward", type_name_);
+    user_error(
+        "{}: a live reference needs its samples in front of the batch; call the model through "
+        "ReferenceKeeper::forward",
+        type_name_);
   }
   return normalize_blended(x, {});
 }
@@ -154,7 +180,8 @@ Tensor ReferenceBatchNormBase::forward_batch(const Tensor& x) {
 Tensor ReferenceBatchNormBase::forward_live(const Tensor& x) {
   const std::int64_t rows = reference_rows_;
   if (x.size(0) < rows) {
-    user_error("{}: {} samples arrived, expected {} of the reference in front of the batch", type_name_, x.size(0), rows);
+    user_error("{}: {} samples arrived, expected {} of the reference in front of the batch", type_name_,
+               x.size(0), rows);
   }
   const Tensor reference_part = x.narrow(0, 0, rows);
   const Tensor batch_part = x.narrow(0, rows, x.size(0) - rows);
@@ -165,7 +192,8 @@ Tensor ReferenceBatchNormBase::forward_live(const Tensor& x) {
   return torch::cat({reference_out, normalize_blended(batch_part, reference)});
 }
 
-/// Normalizes by the batch's statistics blended with `reference` (undefined: the stored one), and records them.
+/// Normalizes by the batch's statistics blended with `reference` (undefined: the stored one), and records
+/// them.
 Tensor ReferenceBatchNormBase::normalize_blended(const Tensor& x, const Moments& reference) {
   const Moments batch = ops::channel_moments(x);
   Moments blended = batch;
@@ -190,7 +218,8 @@ Tensor ReferenceBatchNormBase::normalize(const Tensor& x, const Moments& by) con
   return ops::channel_normalize(x, by.mean, by.var, weight, bias, options.eps());
 }
 
-Moments ReferenceBatchNormBase::blend(const Moments& batch, const Moments& reference, std::int64_t samples) const {
+Moments ReferenceBatchNormBase::blend(const Moments& batch, const Moments& reference,
+                                      std::int64_t samples) const {
   const double l1 = options.reference_weight().value_or(1.0 / static_cast<double>(samples + 1));
   Moments blended{torch::lerp(batch.mean, reference.mean.to(batch.mean.scalar_type()), l1),
                   torch::lerp(batch.var, reference.var.to(batch.var.scalar_type()), l1)};
@@ -204,8 +233,10 @@ Moments ReferenceBatchNormBase::stored_reference(const Moments& batch) const {
   if (reference_captured()) return {ref_mean, ref_var};
   // A moving reference starts from the first batch's own statistics.
   if (options.reference() == Reference::kMoving) return {batch.mean.detach(), batch.var.detach()};
-  user_error("{}({}): its reference was never captured; call capture_reference(model, batch) or train through a ReferenceKeeper",
-             type_name_, options.num_features());
+  user_error(
+      "{}({}): its reference was never captured; call capture_reference(model, batch) or train through a "
+      "ReferenceKeeper",
+      type_name_, options.num_features());
 }
 
 void ReferenceBatchNormBase::update_running(const Moments& blended, std::int64_t values) {
@@ -240,18 +271,21 @@ void ReferenceBatchNormBase::check_input(const Tensor& x) const {
   const bool right_axes = x.dim() == dims_ + 2 || (dims_ == 1 && x.dim() == 2);
   if (!right_axes || x.size(1) != options.num_features()) {
     user_error("{}: expected an input of {} with {} channels, got shape [{}]", type_name_,
-               dims_ == 1 ? "2 or 3 axes" : fmt::format("{} axes", dims_ + 2), options.num_features(), fmt::join(x.sizes(), ", "));
+               dims_ == 1 ? "2 or 3 axes" : fmt::format("{} axes", dims_ + 2), options.num_features(),
+               fmt::join(x.sizes(), ", "));
   }
   if (!x.is_floating_point()) user_error("{}: expected floating-point values", type_name_);
 }
 
 void ReferenceBatchNormBase::pretty_print(std::ostream& stream) const {
   static constexpr const char* kNames[] = {"refreshed", "fixed", "live", "moving"};
-  stream << fmt::format("refnorm::{}({}, eps={}, momentum={}, affine={}", type_name_, options.num_features(), options.eps(),
-                        options.momentum() ? fmt::format("{}", *options.momentum()) : "cumulative", options.affine());
+  stream << fmt::format(
+      "refnorm::{}({}, eps={}, momentum={}, affine={}", type_name_, options.num_features(), options.eps(),
+      options.momentum() ? fmt::format("{}", *options.momentum()) : "cumulative", options.affine());
   if (has_reference()) {
-    stream << fmt::format(", reference={}, reference_weight={}", kNames[static_cast<int>(options.reference())],
-                          options.reference_weight() ? fmt::format("{}", *options.reference_weight()) : "1/(m+1)");
+    stream << fmt::format(
+        ", reference={}, reference_weight={}", kNames[static_cast<int>(options.reference())],
+        options.reference_weight() ? fmt::format("{}", *options.reference_weight()) : "1/(m+1)");
   }
   stream << ")";
 }

@@ -1,9 +1,9 @@
-#include <refnorm/ops/channel_norm.h>
+#include <array>
+#include <vector>
 
 #include <torch/torch.h>
 
-#include <array>
-#include <vector>
+#include <refnorm/ops/channel_norm.h>
 
 namespace refnorm::ops {
 namespace {
@@ -76,22 +76,18 @@ class ChannelNormalize : public torch::autograd::Function<ChannelNormalize> {
     const std::int64_t dims = x.dim();
     context->save_for_backward({x, mean, var, weight});
     context->saved_data["eps"] = eps;
-    context->saved_data["affine"] = weight.defined();
-    Tensor scale = (var + eps).rsqrt_();
-    if (weight.defined()) scale.mul_(weight);
-    Tensor y = (x - along_channels(mean, dims)).mul_(along_channels(scale, dims));
-    if (bias.defined()) y.add_(along_channels(bias, dims));
-    return y;
+    const Tensor scale = (var + eps).rsqrt_().mul_(weight);
+    return (x - along_channels(mean, dims))
+        .mul_(along_channels(scale, dims))
+        .add_(along_channels(bias, dims));
   }
 
   // With s = 1/sqrt(var + eps), g = dL/dy:  dL/dx = w s g,  dL/dw = s sum g (x − mean),  dL/db = sum g,
   // dL/dmean = − w s dL/db,  dL/dvar = − w s^2 / 2 · dL/dw
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    const auto& [x, mean, var] = std::tie(saved[0], saved[1], saved[2]);
+    const auto& [x, mean, var, weight] = std::tie(saved[0], saved[1], saved[2], saved[3]);
     const double eps = context->saved_data["eps"].toDouble();
-    const bool affine = context->saved_data["affine"].toBool();
-    const Tensor weight = affine ? saved[3] : torch::ones_like(mean);
     const Tensor s = (var + eps).rsqrt();
     const Tensor scale = weight * s;
     Tensor grad_x;
@@ -104,13 +100,13 @@ class ChannelNormalize : public torch::autograd::Function<ChannelNormalize> {
       grad_weight = (grads[0] * (x - along_channels(mean, x.dim()))).sum(axes) * s;
       grad_bias = grads[0].sum(axes);
     } else {
-      std::tie(grad_x, grad_weight, grad_bias) =
-          at::native_batch_norm_backward(grads[0].contiguous(x.suggest_memory_format()), x, weight, mean, var, {}, {},
-                                         /*train=*/false, eps, {true, true, true});
+      std::tie(grad_x, grad_weight, grad_bias) = at::native_batch_norm_backward(
+          grads[0].contiguous(x.suggest_memory_format()), x, weight, mean, var, {}, {},
+          /*train=*/false, eps, {true, true, true});
     }
     const Tensor grad_mean = -scale * grad_bias;
     const Tensor grad_var = scale * s * grad_weight * -0.5;
-    return {grad_x, grad_mean, grad_var, affine ? grad_weight : Tensor(), affine ? grad_bias : Tensor(), Tensor()};
+    return {grad_x, grad_mean, grad_var, grad_weight, grad_bias, Tensor()};
   }
 };
 
@@ -123,10 +119,13 @@ Moments channel_moments(const Tensor& x) {
 
 Tensor channel_normalize(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
                          const Tensor& bias, double eps) {
+  // autograd::Function takes no undefined tensors.
+  const Tensor scale = weight.defined() ? weight : torch::ones_like(mean);
+  const Tensor shift = bias.defined() ? bias : torch::zeros_like(mean);
   if (reduced_precision(x)) {
-    return ChannelNormalize::apply(x.to(torch::kFloat), mean, var, weight, bias, eps).to(x.scalar_type());
+    return ChannelNormalize::apply(x.to(torch::kFloat), mean, var, scale, shift, eps).to(x.scalar_type());
   }
-  return ChannelNormalize::apply(x, mean, var, weight, bias, eps);
+  return ChannelNormalize::apply(x, mean, var, scale, shift, eps);
 }
 
 }  // namespace refnorm::ops

@@ -1,6 +1,6 @@
-#include <refnorm/ops/tap.h>
-
 #include <utility>
+
+#include <refnorm/ops/tap.h>
 
 namespace refnorm::ops {
 namespace {
@@ -17,6 +17,8 @@ const torch::Tensor& tap(std::string_view layer, const torch::Tensor& output) {
 ObserveTaps::ObserveTaps(TapObserver observer)
     : observer_(std::move(observer)), previous_(std::exchange(installed, &observer_)) {}
 
-ObserveTaps::~ObserveTaps() { installed = previous_; }
+ObserveTaps::~ObserveTaps() {
+  installed = previous_;
+}
 
 }  // namespace refnorm::ops

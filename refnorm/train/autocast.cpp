@@ -1,7 +1,7 @@
-#include <refnorm/train/autocast.h>
-
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
+
+#include <refnorm/train/autocast.h>
 
 namespace refnorm::train {
 namespace {

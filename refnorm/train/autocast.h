@@ -4,8 +4,8 @@
 
 namespace refnorm::train {
 
-/// While it lives, and if `on`, operators that profit run in bfloat16 on this thread (autocast). The one place that
-/// knows how LibTorch's releases spell it.
+/// While it lives, and if `on`, operators that profit run in bfloat16 on this thread (autocast). The one
+/// place that knows how LibTorch's releases spell it.
 class Bfloat16Scope {
  public:
   Bfloat16Scope(bool on, torch::Device device);

@@ -1,3 +1,8 @@
+#include <mutex>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/torch.h>
+
 #include <refnorm/base/checksum.h>
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
@@ -5,11 +10,6 @@
 #include <refnorm/base/safetensors.h>
 #include <refnorm/train/checkpoint.h>
 #include <refnorm/train/tensor_file.h>
-
-#include <ATen/CPUGeneratorImpl.h>
-#include <torch/torch.h>
-
-#include <mutex>
 
 namespace refnorm::train {
 namespace {
@@ -24,12 +24,14 @@ Json to_json(const metrics::Tally& tally) {
 }
 
 metrics::Tally tally_from(const Json& json) {
-  return {json.at("samples").get<std::int64_t>(), json.at("correct").get<std::int64_t>(), json.at("loss_sum").get<double>()};
+  return {json.at("samples").get<std::int64_t>(), json.at("correct").get<std::int64_t>(),
+          json.at("loss_sum").get<double>()};
 }
 
 Json to_json(const RunState& state) {
   Json best;
-  if (state.best) best = {{"epoch", state.best->epoch}, {"validation_error_pct", state.best->validation_error_pct}};
+  if (state.best)
+    best = {{"epoch", state.best->epoch}, {"validation_error_pct", state.best->validation_error_pct}};
   return {{"format", 1},
           {"step", state.step},
           {"since_line", to_json(state.since_line)},
@@ -55,16 +57,20 @@ RunState state_from(const Json& json) {
   return state;
 }
 
-std::string sum_of(const Json& body) { return fmt::format("{:08x}", crc32(body.dump())); }
+std::string sum_of(const Json& body) {
+  return fmt::format("{:08x}", crc32(body.dump()));
+}
 
 RunState read_meta(const fs::path& file) {
   Json json = read_json(file);
   const bool signed_object = json.is_object() && json.contains(kSum) && json[kSum].is_string();
   const std::string stored = signed_object ? json[kSum].get<std::string>() : "";
   if (signed_object) json.erase(kSum);
-  if (!signed_object || stored != sum_of(json)) user_error("{}: damaged, its checksum does not agree", file.string());
+  if (!signed_object || stored != sum_of(json))
+    user_error("{}: damaged, its checksum does not agree", file.string());
   try {
-    if (json.at("format") != 1) user_error("{}: format {} is not known, expected 1", file.string(), json.at("format").dump());
+    if (json.at("format") != 1)
+      user_error("{}: format {} is not known, expected 1", file.string(), json.at("format").dump());
     return state_from(json);
   } catch (const Json::exception&) {
     user_error("{}: lacks what a checkpoint of this version holds", file.string());
@@ -113,6 +119,8 @@ void load_checkpoint_model(const fs::path& folder, torch::nn::Module& model) {
   load_state(model, read_safetensors(file, Checksum::kRequired), file.string());
 }
 
-bool has_checkpoint(const fs::path& folder) { return fs::exists(folder / "meta.json"); }
+bool has_checkpoint(const fs::path& folder) {
+  return fs::exists(folder / "meta.json");
+}
 
 }  // namespace refnorm::train

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <refnorm/metrics/tally.h>
-#include <refnorm/train/optimizer.h>
-#include <torch/nn/module.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+
+#include <torch/nn/module.h>
+
+#include <refnorm/metrics/tally.h>
+#include <refnorm/train/optimizer.h>
 
 namespace refnorm::train {
 
@@ -17,22 +18,23 @@ struct Best {
 
 /// Where a run stands, beside its tensors: meta.json.
 struct RunState {
-  std::int64_t step = 0;           ///< steps done; the place in the data follows from it
-  metrics::Tally since_line;       ///< since the last step line of metrics.jsonl
-  metrics::Tally epoch;            ///< since the epoch began
-  metrics::Tally last_epoch;       ///< of the last finished epoch
+  std::int64_t step = 0;      ///< steps done; the place in the data follows from it
+  metrics::Tally since_line;  ///< since the last step line of metrics.jsonl
+  metrics::Tally epoch;       ///< since the epoch began
+  metrics::Tally last_epoch;  ///< of the last finished epoch
   std::optional<Best> best;
   std::int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at this moment
   double seconds = 0;              ///< time so far, over all processes
   double training_seconds = 0;     ///< of these, in training steps
 };
 
-/// Writes the folder `target` (last/ or best/) so that a kill at any moment leaves the old or the new checkpoint whole.
-/// The torch generator's state goes along.
-void save_checkpoint(const std::filesystem::path& target, const torch::nn::Module& model, const Optimizer& optimizer,
-                     const RunState& state);
+/// Writes the folder `target` (last/ or best/) so that a kill at any moment leaves the old or the new
+/// checkpoint whole. The torch generator's state goes along.
+void save_checkpoint(const std::filesystem::path& target, const torch::nn::Module& model,
+                     const Optimizer& optimizer, const RunState& state);
 
-/// Restores everything. Throws UserError of one line that names the file where something is missing, damaged or does not fit.
+/// Restores everything. Throws UserError of one line that names the file where something is missing, damaged
+/// or does not fit.
 RunState load_checkpoint(const std::filesystem::path& folder, torch::nn::Module& model, Optimizer& optimizer);
 
 /// The model alone.

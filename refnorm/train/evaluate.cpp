@@ -1,12 +1,12 @@
-#include <refnorm/metrics/classification.h>
-#include <refnorm/train/autocast.h>
-#include <refnorm/train/evaluate.h>
-
-#include <torch/torch.h>
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
+
+#include <torch/torch.h>
+
+#include <refnorm/metrics/classification.h>
+#include <refnorm/train/autocast.h>
+#include <refnorm/train/evaluate.h>
 
 namespace refnorm::train {
 namespace {
@@ -37,8 +37,8 @@ class Mode {
 
 }  // namespace
 
-metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size, Statistics statistics,
-                        const Compute& compute) {
+metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
+                        Statistics statistics, const Compute& compute) {
   const torch::NoGradGuard no_grad;
   const Mode mode(*network.module, /*training=*/false, statistics);
   metrics::Tally tally;
@@ -59,9 +59,9 @@ metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::
   return tally;
 }
 
-PopulationStatistics collect_population(const Network& network, ReferenceKeeper& reference, data::Sampler& sampler,
-                                        const data::ImageSet& set, std::int64_t epoch, std::int64_t batches,
-                                        const Compute& compute) {
+PopulationStatistics collect_population(const Network& network, ReferenceKeeper& reference,
+                                        data::Sampler& sampler, const data::ImageSet& set, std::int64_t epoch,
+                                        std::int64_t batches, const Compute& compute) {
   const torch::NoGradGuard no_grad;
   const Mode mode(*network.module, /*training=*/true, Statistics::kByMode);
   {

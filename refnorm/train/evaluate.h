@@ -1,13 +1,13 @@
 #pragma once
 
+#include <cstdint>
+
 #include <refnorm/data/image_set.h>
 #include <refnorm/data/sampler.h>
 #include <refnorm/metrics/tally.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>
 #include <refnorm/train/network.h>
-
-#include <cstdint>
 
 namespace refnorm::train {
 
@@ -17,15 +17,16 @@ struct Compute {
   bool bfloat16 = false;
 };
 
-/// Loss and accuracy over a whole set, in eval(), each layer by `statistics` (kByMode: the running ones). With batch
-/// statistics the batches are the set's samples in order, `batch_size` at a time. The mode and the switches are put back.
-metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size, Statistics statistics,
-                        const Compute& compute);
+/// Loss and accuracy over a whole set, in eval(), each layer by `statistics` (kByMode: the running ones).
+/// With batch statistics the batches are the set's samples in order, `batch_size` at a time. The mode and the
+/// switches are put back.
+metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
+                        Statistics statistics, const Compute& compute);
 
-/// Algorithm 3's pass over the first `batches` batches of the sampler's epoch `epoch`, in training mode; a refreshed
-/// reference is taken anew first.
-PopulationStatistics collect_population(const Network& network, ReferenceKeeper& reference, data::Sampler& sampler,
-                                        const data::ImageSet& set, std::int64_t epoch, std::int64_t batches,
-                                        const Compute& compute);
+/// Algorithm 3's pass over the first `batches` batches of the sampler's epoch `epoch`, in training mode; a
+/// refreshed reference is taken anew first.
+PopulationStatistics collect_population(const Network& network, ReferenceKeeper& reference,
+                                        data::Sampler& sampler, const data::ImageSet& set, std::int64_t epoch,
+                                        std::int64_t batches, const Compute& compute);
 
 }  // namespace refnorm::train

@@ -1,13 +1,13 @@
-#include <refnorm/base/error.h>
-#include <refnorm/train/metrics_log.h>
-
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/train/metrics_log.h>
 
 namespace refnorm::train {
 
@@ -24,7 +24,9 @@ MetricsLog::MetricsLog(std::filesystem::path file, std::int64_t keep) : file_(st
   }
 }
 
-MetricsLog::~MetricsLog() { ::close(fd_); }
+MetricsLog::~MetricsLog() {
+  ::close(fd_);
+}
 
 void MetricsLog::write(const Json& line) {
   const std::string text = line.dump() + "\n";
@@ -39,7 +41,8 @@ void MetricsLog::write(const Json& line) {
 }
 
 void MetricsLog::sync() {
-  if (::fsync(fd_) != 0 && errno != EINVAL) fail("{}: cannot be synced to disk ({})", file_.string(), std::strerror(errno));
+  if (::fsync(fd_) != 0 && errno != EINVAL)
+    fail("{}: cannot be synced to disk ({})", file_.string(), std::strerror(errno));
 }
 
 }  // namespace refnorm::train

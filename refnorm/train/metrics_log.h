@@ -1,14 +1,14 @@
 #pragma once
 
-#include <refnorm/base/json.h>
-
 #include <cstdint>
 #include <filesystem>
 
+#include <refnorm/base/json.h>
+
 namespace refnorm::train {
 
-/// metrics.jsonl: one JSON object a line, appended. What was written after the checkpoint that a run goes on from is
-/// cut off, so that the finished file is that of an uninterrupted run.
+/// metrics.jsonl: one JSON object a line, appended. What was written after the checkpoint that a run goes on
+/// from is cut off, so that the finished file is that of an uninterrupted run.
 class MetricsLog {
  public:
   /// Keeps the first `keep` bytes of what is there. Throws UserError if there are fewer.

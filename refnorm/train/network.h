@@ -1,10 +1,10 @@
 #pragma once
 
-#include <torch/nn/module.h>
-#include <torch/types.h>
-
 #include <functional>
 #include <memory>
+
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 namespace refnorm::train {
 

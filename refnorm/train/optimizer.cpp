@@ -1,13 +1,14 @@
+#include <set>
+#include <sstream>
+#include <type_traits>
+
+#include <torch/torch.h>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>
 #include <refnorm/norms/norm_layer.h>
 #include <refnorm/train/optimizer.h>
 #include <refnorm/train/tensor_file.h>
-
-#include <torch/torch.h>
-
-#include <set>
-#include <type_traits>
 
 namespace refnorm::train {
 namespace {
@@ -16,11 +17,13 @@ using torch::Tensor;
 
 constexpr std::string_view kPrefix = "momentum/";
 
-/// LibTorch 1.x keys its state by the tensor's address as text, 2.x by the address.
+/// LibTorch 1.x keys its state by the tensor's address as a stream prints it, 2.x by the address.
 template <class Map>
 typename Map::key_type state_key(const Map&, const Tensor& parameter) {
   if constexpr (std::is_same_v<typename Map::key_type, std::string>) {
-    return std::to_string(reinterpret_cast<std::uintptr_t>(parameter.unsafeGetTensorImpl()));
+    std::ostringstream key;
+    key << static_cast<const void*>(parameter.unsafeGetTensorImpl());
+    return key.str();
   } else {
     return parameter.unsafeGetTensorImpl();
   }
@@ -56,9 +59,13 @@ void Optimizer::set_lr(double lr) {
   for (auto& group : sgd_->param_groups()) static_cast<torch::optim::SGDOptions&>(group.options()).lr(lr);
 }
 
-void Optimizer::zero_grad() { sgd_->zero_grad(); }
+void Optimizer::zero_grad() {
+  sgd_->zero_grad();
+}
 
-void Optimizer::step() { sgd_->step(); }
+void Optimizer::step() {
+  sgd_->step();
+}
 
 void Optimizer::save(Safetensors& state) const {
   const auto& held = sgd_->state();
@@ -75,12 +82,13 @@ void Optimizer::load(const Safetensors& state, const std::string& origin) {
   for (const auto& [key, raw] : state.tensors) {
     if (!key.starts_with(kPrefix)) continue;
     const std::string name = key.substr(kPrefix.size());
-    const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.first == name; });
+    const auto found =
+        std::find_if(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.first == name; });
     if (found == parameters_.end()) user_error("{}: '{}' belongs to no parameter", origin, printable(key));
     const Tensor buffer = to_tensor(raw);
     if (buffer.sizes() != found->second.sizes() || buffer.scalar_type() != found->second.scalar_type()) {
-      user_error("{}: '{}' is of shape [{}], expected [{}]", origin, printable(key), fmt::join(raw.shape, ", "),
-                 fmt::join(found->second.sizes(), ", "));
+      user_error("{}: '{}' is of shape [{}], expected [{}]", origin, printable(key),
+                 fmt::join(raw.shape, ", "), fmt::join(found->second.sizes(), ", "));
     }
     auto entry = std::make_unique<torch::optim::SGDParamState>();
     entry->momentum_buffer(buffer.to(found->second.device()));

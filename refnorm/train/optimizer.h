@@ -1,16 +1,18 @@
 #pragma once
 
-#include <refnorm/base/safetensors.h>
-#include <refnorm/train/settings.h>
-#include <torch/nn/module.h>
-#include <torch/optim/sgd.h>
-
 #include <memory>
 #include <string>
 
+#include <torch/nn/module.h>
+#include <torch/optim/sgd.h>
+
+#include <refnorm/base/safetensors.h>
+#include <refnorm/train/settings.h>
+
 namespace refnorm::train {
 
-/// SGD with momentum over a model's parameters: the norms' in a group of their own, with their own weight decay.
+/// SGD with momentum over a model's parameters: the norms' in a group of their own, with their own weight
+/// decay.
 class Optimizer {
  public:
   Optimizer(torch::nn::Module& model, const TrainSettings& settings);

@@ -1,8 +1,8 @@
-#include <refnorm/train/schedule.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+
+#include <refnorm/train/schedule.h>
 
 namespace refnorm::train {
 
@@ -14,7 +14,8 @@ double Schedule::at(std::int64_t step) const {
   double rate = lr;
   if (kind == "multistep") {
     const std::int64_t epoch = step / steps_per_epoch;
-    const auto passed = std::count_if(milestones.begin(), milestones.end(), [&](auto at) { return epoch >= at; });
+    const auto passed =
+        std::count_if(milestones.begin(), milestones.end(), [&](auto at) { return epoch >= at; });
     rate = lr * std::pow(gamma, static_cast<double>(passed));
   } else if (kind == "cosine") {
     const double total = static_cast<double>(epochs * steps_per_epoch) - warmup_steps;

@@ -12,8 +12,8 @@ struct Schedule {
   double lr = 0.05;
   std::vector<std::int64_t> milestones;  ///< multistep: epochs after which the rate is multiplied by gamma
   double gamma = 0.1;
-  double final_lr = 0;         ///< cosine: where it ends
-  double warmup_epochs = 0;    ///< the rate rises linearly from 0 over this many epochs
+  double final_lr = 0;       ///< cosine: where it ends
+  double warmup_epochs = 0;  ///< the rate rises linearly from 0 over this many epochs
   std::int64_t epochs = 1;
   std::int64_t steps_per_epoch = 1;
 

@@ -1,12 +1,12 @@
-#include <refnorm/base/error.h>
-#include <refnorm/base/text.h>
-#include <refnorm/train/tensor_file.h>
-
-#include <torch/torch.h>
-
 #include <cstring>
 #include <utility>
 #include <vector>
+
+#include <torch/torch.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/base/text.h>
+#include <refnorm/train/tensor_file.h>
 
 namespace refnorm::train {
 namespace {
@@ -14,8 +14,9 @@ namespace {
 using torch::Tensor;
 
 constexpr std::pair<torch::ScalarType, const char*> kNames[] = {
-    {torch::kDouble, "F64"}, {torch::kFloat, "F32"}, {torch::kHalf, "F16"}, {torch::kBFloat16, "BF16"}, {torch::kLong, "I64"},
-    {torch::kInt, "I32"},    {torch::kShort, "I16"}, {torch::kChar, "I8"},  {torch::kByte, "U8"},       {torch::kBool, "BOOL"}};
+    {torch::kDouble, "F64"}, {torch::kFloat, "F32"}, {torch::kHalf, "F16"},  {torch::kBFloat16, "BF16"},
+    {torch::kLong, "I64"},   {torch::kInt, "I32"},   {torch::kShort, "I16"}, {torch::kChar, "I8"},
+    {torch::kByte, "U8"},    {torch::kBool, "BOOL"}};
 
 std::vector<std::pair<std::string, Tensor>> named_state(const torch::nn::Module& model) {
   std::vector<std::pair<std::string, Tensor>> state;
@@ -34,7 +35,8 @@ RawTensor to_raw(const Tensor& tensor) {
   const Tensor dense = tensor.detach().to(torch::kCPU).contiguous();
   for (const auto& [type, name] : kNames) {
     if (type != dense.scalar_type()) continue;
-    return {name, dense.sizes().vec(), std::string(static_cast<const char*>(dense.data_ptr()), dense.nbytes())};
+    return {name, dense.sizes().vec(),
+            std::string(static_cast<const char*>(dense.data_ptr()), dense.nbytes())};
   }
   fail("a tensor of {} cannot be stored", c10::toString(dense.scalar_type()));
 }
@@ -72,7 +74,8 @@ void load_state(torch::nn::Module& model, const Safetensors& state, const std::s
   }
   for (const auto& [name, raw] : state.tensors) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      user_error("{}: tensor '{}' is not in this network{}", origin, printable(name), suggestion(name, names));
+      user_error("{}: tensor '{}' is not in this network{}", origin, printable(name),
+                 suggestion(name, names));
     }
   }
   const torch::NoGradGuard no_grad;

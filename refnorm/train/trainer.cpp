@@ -1,14 +1,14 @@
+#include <cmath>
+#include <utility>
+
+#include <torch/torch.h>
+
 #include <refnorm/base/error.h>
 #include <refnorm/base/interrupt.h>
 #include <refnorm/metrics/classification.h>
 #include <refnorm/ops/tap.h>
 #include <refnorm/train/autocast.h>
 #include <refnorm/train/trainer.h>
-
-#include <torch/torch.h>
-
-#include <cmath>
-#include <utility>
 
 namespace refnorm::train {
 namespace {
@@ -18,16 +18,18 @@ using torch::Tensor;
 constexpr std::int64_t kEvaluationBatch = 1000;
 
 Schedule make_schedule(const TrainSettings& settings, std::int64_t steps_per_epoch) {
-  return {settings.schedule, settings.lr,           settings.milestones, settings.gamma,
-          settings.final_lr, settings.warmup_epochs, settings.epochs,     steps_per_epoch};
+  return {settings.schedule,      settings.lr,     settings.milestones, settings.gamma, settings.final_lr,
+          settings.warmup_epochs, settings.epochs, steps_per_epoch};
 }
 
-bool all_finite(const Tensor& tensor) { return torch::isfinite(tensor).all().item<bool>(); }
+bool all_finite(const Tensor& tensor) {
+  return torch::isfinite(tensor).all().item<bool>();
+}
 
 }  // namespace
 
-Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings, Compute compute,
-                 std::filesystem::path folder)
+Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings,
+                 Compute compute, std::filesystem::path folder)
     : network_(std::move(network)),
       reference_(reference),
       data_(data),
@@ -85,7 +87,8 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
 std::optional<Divergence> Trainer::step(double& loss_value) {
   clock_.enter(kData);
   const std::int64_t epoch = state_.step / schedule_.steps_per_epoch;
-  const data::Batch batch = data_.train->batch(data_.sampler->batch(epoch, state_.step % schedule_.steps_per_epoch));
+  const data::Batch batch =
+      data_.train->batch(data_.sampler->batch(epoch, state_.step % schedule_.steps_per_epoch));
   const Tensor images = batch.images.to(compute_.device);
   const Tensor labels = batch.labels.to(compute_.device);
   Tensor scores;
@@ -156,13 +159,14 @@ void Trainer::finish_epoch() {
 
 void Trainer::write_step_line() {
   const metrics::Tally tally = std::exchange(state_.since_line, {});
-  log_->write({{"kind", "step"},
-               {"step", state_.step},
-               {"epoch", state_.step / schedule_.steps_per_epoch},
-               {"loss", tally.mean_loss()},
-               {"train_accuracy_pct", tally.accuracy_pct()},
-               {"lr", schedule_.at(state_.step - 1)},
-               {"time", {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}}}});
+  log_->write(
+      {{"kind", "step"},
+       {"step", state_.step},
+       {"epoch", state_.step / schedule_.steps_per_epoch},
+       {"loss", tally.mean_loss()},
+       {"train_accuracy_pct", tally.accuracy_pct()},
+       {"lr", schedule_.at(state_.step - 1)},
+       {"time", {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}}}});
 }
 
 void Trainer::save(const char* name) {
@@ -179,6 +183,8 @@ double Trainer::seconds_in_steps() const {
   return sum;
 }
 
-double Trainer::seconds() const { return seconds_before_ + watch_.seconds(); }
+double Trainer::seconds() const {
+  return seconds_before_ + watch_.seconds();
+}
 
 }  // namespace refnorm::train

@@ -1,5 +1,12 @@
 #pragma once
 
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <refnorm/base/timing.h>
 #include <refnorm/data/image_set.h>
 #include <refnorm/data/sampler.h>
@@ -11,18 +18,12 @@
 #include <refnorm/train/schedule.h>
 #include <refnorm/train/settings.h>
 
-#include <array>
-#include <filesystem>
-#include <functional>
-#include <optional>
-#include <string>
-#include <vector>
-
 namespace refnorm::train {
 
 /// The parts of a training step whose times are reported.
 enum Phase : std::size_t { kData, kReference, kForward, kLoss, kBackward, kUpdate, kRecord, kOther, kPhases };
-inline constexpr std::array<const char*, kPhases> kPhaseNames{"data", "reference", "forward", "loss", "backward", "update", "record", "other"};
+inline constexpr std::array<const char*, kPhases> kPhaseNames{"data",     "reference", "forward", "loss",
+                                                              "backward", "update",    "record",  "other"};
 
 struct Divergence {
   std::int64_t step = 0;  ///< the step (from 1) whose loss was not finite
@@ -50,12 +51,12 @@ struct TrainingData {
   data::Sampler* sampler = nullptr;
 };
 
-/// The training loop: resumes from folder/last where `resume` is set and a checkpoint is there, writes metrics.jsonl, last/
-/// and best/, stops after a step when Ctrl-C was pressed.
+/// The training loop: resumes from folder/last where `resume` is set and a checkpoint is there, writes
+/// metrics.jsonl, last/ and best/, stops after a step when Ctrl-C was pressed.
 class Trainer {
  public:
-  Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings, Compute compute,
-          std::filesystem::path folder);
+  Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings,
+          Compute compute, std::filesystem::path folder);
   Outcome run(bool resume, const Hooks& hooks = {});
 
  private:

@@ -63,8 +63,9 @@ TEST_F(IdxTest, ReadsPlainAndCompressed) {
 }
 
 TEST_F(IdxTest, ReadsAFileWrittenByHand) {
-  write_file(folder_ / "file",
-             "\0\0\x08\x01\0\0\x01\x02"s + std::string(258, '\x05'));  // 0x0102 = 258 labels
+  std::string bytes = "\0\0\x08\x01\0\0\x01\x02"s;  // 0x0102 = 258 labels
+  bytes.append(258, '\x05');
+  write_file(folder_ / "file", bytes);
   const IdxArray array = read_idx(folder_ / "file");
   EXPECT_EQ(array.shape, std::vector<std::int64_t>{258});
   EXPECT_EQ(array.bytes, std::vector<std::uint8_t>(258, 5));

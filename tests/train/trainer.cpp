@@ -1,0 +1,184 @@
+#include <limits>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/base/file.h>
+#include <refnorm/base/json.h>
+#include <refnorm/base/text.h>
+#include <refnorm/train/tensor_file.h>
+#include <refnorm/train/trainer.h>
+
+#include "tests/base/helpers.h"
+#include "tests/support/tensors.h"
+#include "tests/train/toy.h"
+
+namespace refnorm::train {
+namespace {
+
+using refnorm::testing::distance;
+using refnorm::testing::message_of;
+using refnorm::testing::TemporaryFolder;
+using refnorm::testing::toy_network;
+using refnorm::testing::ToySet;
+
+namespace fs = std::filesystem;
+
+TrainSettings toy_settings() {
+  TrainSettings settings;
+  settings.epochs = 3;
+  settings.batch_size = 16;
+  settings.lr = 0.05;
+  settings.schedule = "cosine";
+  settings.warmup_epochs = 0.5;
+  settings.checkpoint_every = 4;
+  settings.log_every = 3;
+  return settings;
+}
+
+struct Stop : std::exception {};
+
+/// A run of its own: everything is made anew, as another process would. `stop_after` ends it like a kill,
+/// after that step.
+Outcome run_toy(const fs::path& folder, const std::string& norm, bool resume, std::int64_t stop_after = -1,
+                TrainSettings settings = toy_settings(), std::string* weights = nullptr) {
+  const ToySet train(200);
+  const ToySet validation(40);
+  const Network network = toy_network(norm);
+  const auto sampler = data::make_sampler("iid", train.size(), settings.batch_size, 1);
+  std::vector<std::int64_t> reference_indices{1, 2, 3, 4, 5, 6, 7, 8};
+  ReferenceKeeper reference(ModelView(*network.module, network.forward),
+                            train.batch(reference_indices).images);
+  torch::manual_seed(4);
+  Trainer trainer(network, reference, {&train, &validation, sampler.get()}, settings, {}, folder);
+  Hooks hooks;
+  hooks.after_step = [&](const RunState& state, double) {
+    if (state.step == stop_after) throw Stop();
+  };
+  const Outcome outcome = trainer.run(resume, hooks);
+  if (weights != nullptr) *weights = to_safetensors(state_of(*network.module));
+  return outcome;
+}
+
+/// metrics.jsonl without the times.
+std::string metrics_of(const fs::path& folder) {
+  std::string out;
+  for (const std::string& line : split(read_file(folder / "metrics.jsonl"), '\n')) {
+    if (line.empty()) continue;
+    Json json = parse_json(line, "metrics.jsonl");
+    json.erase("time");
+    out += json.dump() + "\n";
+  }
+  return out;
+}
+
+TEST(Trainer, LearnsAndWritesWhatItSaw) {
+  const TemporaryFolder scratch;
+  const Outcome outcome = run_toy(scratch.path(), "rbn", false);
+  EXPECT_EQ(outcome.state.step, 3 * (200 / 16));
+  EXPECT_FALSE(outcome.diverged);
+  EXPECT_LT(outcome.state.last_epoch.error_pct(), 25);  // chance is 50
+  EXPECT_LT(outcome.state.best->validation_error_pct, 25);
+  int steps = 0;
+  int epochs = 0;
+  for (const std::string& text : split(metrics_of(scratch.path()), '\n')) {
+    if (text.empty()) continue;
+    const Json line = parse_json(text, "line");
+    line.at("kind") == "step" ? ++steps : ++epochs;
+  }
+  EXPECT_EQ(steps, 36 / 3);
+  EXPECT_EQ(epochs, 3);
+  double shares = 0;
+  for (const auto& [part, share] : outcome.shares) shares += share;
+  EXPECT_NEAR(shares, 1, 1e-9);
+}
+
+TEST(Trainer, GoesOnToTheSameBitsAfterAStopAtAnyStep) {
+  for (const std::string norm : {"rbn", "rbn:live", "rbn:moving", "bn:cumulative", "none"}) {
+    const TemporaryFolder whole;
+    std::string expected;
+    run_toy(whole.path(), norm, false, -1, toy_settings(), &expected);
+    for (const std::int64_t stop : {1, 4, 5, 11, 12, 13, 30, 36}) {
+      const TemporaryFolder scratch;
+      EXPECT_THROW(run_toy(scratch.path(), norm, false, stop), Stop);
+      std::string weights;
+      run_toy(scratch.path(), norm, true, -1, toy_settings(), &weights);
+      EXPECT_EQ(weights, expected) << norm << " stopped after " << stop;
+      EXPECT_EQ(metrics_of(scratch.path()), metrics_of(whole.path())) << norm << " stopped after " << stop;
+      for (const char* file :
+           {"last/model.safetensors", "last/state.safetensors", "best/model.safetensors"}) {
+        EXPECT_EQ(read_file(scratch.path() / file), read_file(whole.path() / file)) << norm << " " << file;
+      }
+    }
+  }
+}
+
+TEST(Trainer, NamesTheStepAndTheLayerThatDiverged) {
+  const TemporaryFolder scratch;
+  TrainSettings settings = toy_settings();
+  settings.lr = 1e30;
+  settings.warmup_epochs = 0;
+  const Outcome outcome = run_toy(scratch.path(), "none", false, -1, settings);
+  ASSERT_TRUE(outcome.diverged);
+  // The first step moves the weights to about 1e30; products of two such layers leave float32 (3e38) in the
+  // second.
+  EXPECT_EQ(outcome.diverged->step, 2);
+  EXPECT_EQ(outcome.diverged->layer, "linear");
+}
+
+TEST(Trainer, RefusesAMetricsFileShorterThanItsCheckpoint) {
+  const TemporaryFolder scratch;
+  EXPECT_THROW(run_toy(scratch.path(), "bn", false, 9), Stop);
+  write_file(scratch.path() / "metrics.jsonl", "{}\n");
+  EXPECT_NE(
+      message_of<UserError>([&] { run_toy(scratch.path(), "bn", true); }).find("metrics.jsonl: shorter"),
+      std::string::npos);
+}
+
+TEST(Optimizer, IsTorchsSgdWithADecayOfItsOwnForNorms) {
+  TrainSettings settings;
+  settings.lr = 0.5;
+  settings.momentum = 0;
+  settings.weight_decay = 0.1;
+  settings.norm_weight_decay = 0.2;
+  const Network network = toy_network("bn");
+  Optimizer optimizer(*network.module, settings);
+  const auto parameters = network.module->named_parameters();
+  const torch::Tensor conv = parameters["conv.weight"].detach().clone();
+  for (const auto& item : parameters) item.value().mutable_grad() = torch::ones_like(item.value());
+  optimizer.step();
+  // p − lr·(1 + decay·p); a norm's weight is 1: 1 − 0.5·(1 + 0.2)
+  EXPECT_LT(distance(parameters["conv.weight"], conv - 0.5 * (1 + 0.1 * conv)), 1e-7);
+  EXPECT_LT(distance(parameters["norm.weight"], torch::full({3}, 0.4)), 1e-7);
+}
+
+TEST(Evaluate, CountsOverTheWholeSetAndPutsTheModeBack) {
+  const ToySet set(50);
+  const Network network = toy_network("bn");
+  network.module->train();
+  const metrics::Tally tally = evaluate(network, set, 16, Statistics::kByMode, {});
+  EXPECT_EQ(tally.samples, 50);
+  EXPECT_TRUE(network.module->is_training());
+  network.module->eval();
+  std::vector<std::int64_t> all(50);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
+  const data::Batch batch = set.batch(all);
+  const torch::Tensor scores = network.forward(batch.images);
+  EXPECT_EQ(tally.correct, scores.argmax(1).eq(batch.labels).sum().item<std::int64_t>());
+  EXPECT_NEAR(tally.mean_loss(), torch::nn::functional::cross_entropy(scores, batch.labels).item<double>(),
+              1e-6);
+}
+
+TEST(Evaluate, RunsInBfloat16) {
+  const ToySet set(64);
+  const Network network = toy_network("bn");
+  const metrics::Tally full = evaluate(network, set, 64, Statistics::kBatch, {});
+  const metrics::Tally half = evaluate(network, set, 64, Statistics::kBatch, {torch::kCPU, true});
+  EXPECT_NE(half.loss_sum, full.loss_sum);
+  EXPECT_NEAR(half.mean_loss(), full.mean_loss(),
+              0.02);  // 8 bits of significand: about 2^-8 of a loss near 1, a few times over
+}
+
+}  // namespace
+}  // namespace refnorm::train
