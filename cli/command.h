@@ -32,7 +32,7 @@ Command list_command(CLI::App& parent);
 
 /// Options that several subcommands share, with the same words.
 void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what);
-void add_threads(CLI::App& app, std::int64_t& threads);
+void add_threads(CLI::App& app, std::int64_t& threads, const std::string& what);
 void add_device(CLI::App& app, std::string& device);
 void add_set(CLI::App& app, std::vector<std::string>& overrides);
 

@@ -60,9 +60,7 @@ Command compare_command(CLI::App& parent) {
   app->add_flag("--resume", arguments->options.resume,
                 "Go on with the comparison in DIR: finished runs stay, others continue; also adds seeds");
   add_set(*app, arguments->overrides);
-  app->add_option("--threads", arguments->threads, "Threads of each run (default: cores / jobs)")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("N");
+  add_threads(*app, arguments->threads, "Threads of each run (default: cores / jobs)");
   add_device(*app, arguments->device);
   app->footer(
       "DIR gets a run folder for each arm and seed, result.json, table.md, curves.svg and report.html, all "

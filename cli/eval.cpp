@@ -32,7 +32,7 @@ Command eval_command(CLI::App& parent) {
                   "last, or best: of the lowest validation error (default: last)")
       ->check(CLI::IsMember({"last", "best"}))
       ->type_name("last|best");
-  add_threads(*app, arguments->request.threads);
+  add_threads(*app, arguments->request.threads, "Threads to compute with (default: the run's)");
   add_device(*app, arguments->request.device);
   return {app, [arguments] {
             const Json result = experiment::evaluate_run(arguments->run, arguments->request);

@@ -33,8 +33,18 @@ constexpr const char* kDescription =
     "  then open runs/first/report.html\n\n"
     "Exit status: 0 done, 1 failed while working, 2 an argument or a file is wrong.";
 
+/// An error is one line, whatever the names in it are made of.
+std::string in_one_line(const std::string& message) {
+  std::string out;
+  for (const char c : message) {
+    const auto code = static_cast<unsigned char>(c);
+    out += code < 0x20 || code == 0x7f ? fmt::format("\\x{:02x}", code) : std::string(1, c);
+  }
+  return out;
+}
+
 int complain(const std::string& message, int status) {
-  fmt::print(stderr, "refnorm: error: {}\n", message);
+  fmt::print(stderr, "refnorm: error: {}\n", in_one_line(message));
   return status;
 }
 
@@ -45,11 +55,21 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 2147483647);
 }
 
-/// A run that a comparison started saves and stops when the comparison is killed.
+volatile std::sig_atomic_t parent_is_gone = 0;
+
+extern "C" void stop_once(int) {
+  if (parent_is_gone == 0) std::raise(SIGTERM);
+  parent_is_gone = 1;
+}
+
+/// A run that a comparison started saves and stops when the comparison is killed. The kernel tells of it once
+/// for each thread of the parent that the child is handed on to, and a second SIGTERM would end the run
+/// before it has saved.
 void follow_parent() {
   const char* parent = std::getenv("REFNORM_PARENT");
   if (parent == nullptr) return;
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  std::signal(SIGUSR1, stop_once);
+  prctl(PR_SET_PDEATHSIG, SIGUSR1);
   if (std::to_string(getppid()) != parent) std::raise(SIGTERM);
 }
 

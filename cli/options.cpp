@@ -11,10 +11,8 @@ void add_out(CLI::App& app, std::string& folder, const std::string& name, const 
   app.add_option("--out", folder, what)->required()->check(named)->type_name(name);
 }
 
-void add_threads(CLI::App& app, std::int64_t& threads) {
-  app.add_option("--threads", threads, "Threads of a run (default: the recipe's, else all cores)")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("N");
+void add_threads(CLI::App& app, std::int64_t& threads, const std::string& what) {
+  app.add_option("--threads", threads, what)->check(CLI::Range(1, 4096))->type_name("N");
 }
 
 void add_device(CLI::App& app, std::string& device) {

@@ -80,7 +80,7 @@ class Comparison {
     if (!done_.empty()) publish();
     std::list<Job*> running;
     Progress progress(recipe_.name, total_steps(), "steps", finished_steps());
-    while (!waiting.empty() || !running.empty()) {
+    while (!running.empty() || (!waiting.empty() && !interrupted())) {
       while (!interrupted() && !waiting.empty() && static_cast<std::int64_t>(running.size()) < jobs_) {
         start(*waiting.front());
         running.splice(running.end(), waiting, waiting.begin());
@@ -240,7 +240,7 @@ Json compare(Recipe recipe, const fs::path& folder, const CompareOptions& option
     recipe.run.threads =
         there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, cores / chosen.jobs);
   }
-  if (there) check_same_recipe(config, to_toml(recipe));
+  if (there) check_same_recipe(config, recipe);
   prepare_process(recipe);
   const data::Splits splits = load_splits(recipe);
   check_arms(recipe, splits);

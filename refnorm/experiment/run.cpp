@@ -9,6 +9,7 @@
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/run.h>
 #include <refnorm/experiment/test_error.h>
+#include <refnorm/train/autocast.h>
 #include <refnorm/train/trainer.h>
 
 namespace refnorm::experiment {
@@ -80,6 +81,24 @@ train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, con
   return trainer.run(resume, hooks);
 }
 
+/// The last checkpoint's reference is as old as its last refresh, and the run's own test errors are those of
+/// one taken again, for Algorithm 3's pass.
+void refresh_reference(Assembly& assembly) {
+  const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
+  assembly.reference().refresh();
+}
+
+/// Statistics that do not fit the model are the file's fault.
+PopulationStatistics stored_population(const fs::path& file, torch::nn::Module& model) {
+  PopulationStatistics population = read_population(file, model);
+  try {
+    for (const PopulationReading reading : kPopulationReadings) set_population(model, population, reading);
+  } catch (const UserError& error) {
+    user_error("{}: {}", file.string(), error.what());
+  }
+  return population;
+}
+
 Json describe(const Recipe& recipe, const Assembly& assembly) {
   Json result{{"recipe", recipe.name}};
   if (!recipe.note.empty()) result["note"] = recipe.note;
@@ -128,17 +147,19 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
 
 }  // namespace
 
-void check_same_recipe(const fs::path& config, const std::string& wanted) {
-  const std::vector<std::string> there = split(read_file(config), '\n');
-  const std::vector<std::string> asked = split(wanted, '\n');
+void check_same_recipe(const fs::path& config, const Recipe& wanted) {
+  Recipe before = read_recipe(config);
+  before.note = wanted.note;  // it says how the recipe was come by; what counts are the values
+  const std::vector<std::string> there = split(to_toml(before), '\n');
+  const std::vector<std::string> asked = split(to_toml(wanted), '\n');
   for (std::size_t i = 0; i < std::max(there.size(), asked.size()); ++i) {
-    const std::string before = i < there.size() ? there[i] : "";
+    const std::string old = i < there.size() ? there[i] : "";
     const std::string now = i < asked.size() ? asked[i] : "";
-    if (before == now) continue;
+    if (old == now) continue;
     user_error(
         "{}: the run there was started with '{}', not '{}'; resume it with its own recipe or choose another "
         "--out",
-        config.string(), printable(before), printable(now));
+        config.string(), printable(old), printable(now));
   }
 }
 
@@ -174,7 +195,7 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
   if (there && recipe.run.threads == 0) recipe.run.threads = read_recipe(config).run.threads;
   prepare_process(recipe);
   const std::string text = to_toml(recipe);
-  if (there) check_same_recipe(config, text);
+  if (there) check_same_recipe(config, recipe);
   if (there && fs::exists(folder / "result.json")) return read_run_result(folder / "result.json");
   there ? void(checkpoint_there(folder / "last")) : check_no_strays(folder);
 
@@ -211,11 +232,13 @@ Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
   Assembly assembly(recipe);
   train::load_checkpoint_model(checkpoint, *assembly.network().module);
 
+  refresh_reference(assembly);
+
   const fs::path stored = folder / "population.safetensors";
   PopulationStatistics population;
   if (assembly.has_batch_statistics() && (request.statistics.empty() || request.statistics == "population")) {
     population = request.checkpoint == "last" && fs::exists(stored)
-                     ? read_population(stored, *assembly.network().module)
+                     ? stored_population(stored, *assembly.network().module)
                      : collect_population(assembly, recipe);
   }
   Json result = describe(recipe, assembly);

@@ -21,8 +21,9 @@ class Interrupted : public Error {
 /// Nothing is created before recipe and data have been checked. Throws Interrupted after Ctrl-C.
 Json train_run(Recipe recipe, const std::filesystem::path& folder, bool resume);
 
-/// Throws UserError naming the first line in which the recipe in `config` differs from `wanted`.
-void check_same_recipe(const std::filesystem::path& config, const std::string& wanted);
+/// Throws UserError naming the first line in which the recipe in `config` differs from `wanted`; notes may
+/// differ.
+void check_same_recipe(const std::filesystem::path& config, const Recipe& wanted);
 
 /// The result.json of a complete run. Throws UserError where it is damaged or something else, such as a
 /// comparison's.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -30,10 +31,10 @@ class Undisturbed {
           at::globalContext().defaultGenerator(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device))));
     }
     for (const at::Generator& generator : generators_) states_.push_back(generator.get_state());
-    for (const auto& module : model.modules()) {
-      if (std::dynamic_pointer_cast<ReferenceBatchNormBase>(module)) continue;
-      for (const Tensor& buffer : module->buffers(/*recurse=*/false))
-        buffers_.emplace_back(buffer, buffer.clone());
+    if (dynamic_cast<ReferenceBatchNormBase*>(&model) == nullptr) keep_buffers(model);
+    // Without the model itself, which then need not be owned by a shared_ptr.
+    for (const auto& module : model.modules(/*include_self=*/false)) {
+      if (!std::dynamic_pointer_cast<ReferenceBatchNormBase>(module)) keep_buffers(*module);
     }
   }
   ~Undisturbed() {
@@ -48,6 +49,11 @@ class Undisturbed {
   Undisturbed& operator=(const Undisturbed&) = delete;
 
  private:
+  void keep_buffers(const torch::nn::Module& module) {
+    for (const Tensor& buffer : module.buffers(/*recurse=*/false))
+      buffers_.emplace_back(buffer, buffer.clone());
+  }
+
   std::vector<at::Generator> generators_;
   std::vector<Tensor> states_;
   std::vector<std::pair<Tensor, Tensor>> buffers_;
@@ -87,20 +93,22 @@ void capture_reference(const ModelView& model, const Tensor& batch) {
 
 ReferenceKeeper::ReferenceKeeper(ModelView model, Tensor batch)
     : model_(std::move(model)), batch_(std::move(batch)) {
+  std::set<Reference> policies;
   for (const auto& layer : layers_of(model_)) {
-    if (!layer->has_reference()) continue;
     const Reference policy = layer->options.reference();
-    live_ = live_ || policy == Reference::kLive;
-    captures_ = captures_ || policy == Reference::kRefreshed || policy == Reference::kFixed;
+    if (!layer->has_reference() || policy == Reference::kMoving) continue;
+    policies.insert(policy);
     if (policy == Reference::kRefreshed) {
       const std::int64_t every = layer->options.refresh_every();
       refresh_every_ = refresh_every_ == 0 ? every : std::min(refresh_every_, every);
     }
   }
-  if (live_ && captures_) {
+  if (policies.size() > 1) {
     user_error(
-        "ReferenceKeeper: the model mixes live references with captured ones; give all layers one policy");
+        "ReferenceKeeper: the layers' references are of several policies; give them one, or one and moving");
   }
+  live_ = policies.contains(Reference::kLive);
+  captures_ = !policies.empty() && !live_;
   if ((live_ || captures_) && (!batch_.defined() || batch_.dim() < 2 || batch_.size(0) < 1)) {
     user_error("ReferenceKeeper: the reference batch is empty, expected at least one sample");
   }
@@ -110,7 +118,7 @@ bool ReferenceKeeper::due() const {
   if (!captures_) return false;
   if (refresh_every_ > 0 && steps_ % refresh_every_ == 0) return true;
   for (const auto& layer : layers_of(model_)) {
-    if (layer->has_reference() && layer->options.reference() != Reference::kMoving &&
+    if (layer->has_reference() && !layer->frozen() && layer->options.reference() != Reference::kMoving &&
         !layer->reference_captured())
       return true;
   }

@@ -42,6 +42,11 @@ class BatchStatisticsLayer : public NormLayer {
   void use_statistics(Statistics which) { statistics_ = which; }
   Statistics statistics() const { return statistics_; }
 
+  /// Whether a stored statistic is used in train() too: the layer is frozen.
+  bool frozen() const {
+    return statistics_ == Statistics::kRunning || statistics_ == Statistics::kPopulation;
+  }
+
   /// Whether running averages (and a moving reference) are updated by batches in train(). Default: true.
   void update_statistics(bool on) { update_statistics_ = on; }
   bool updates_statistics() const { return update_statistics_; }

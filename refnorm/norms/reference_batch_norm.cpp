@@ -136,8 +136,7 @@ Tensor ReferenceBatchNormBase::forward(const Tensor& x) {
     // Nothing to normalize, but the affine parameters stay in the graph and get their zero gradients.
     return options.affine() ? x * weight.sum() + bias.sum() : x.clone();
   }
-  const bool frozen = statistics_ == Statistics::kRunning || statistics_ == Statistics::kPopulation;
-  if (capturing_ && !frozen) return forward_capture(x);
+  if (capturing_ && !frozen()) return forward_capture(x);
   switch (statistics_) {
     case Statistics::kRunning:
       return normalize(x, {running_mean, running_var});

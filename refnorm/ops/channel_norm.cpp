@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include <refnorm/ops/affine.h>
 #include <refnorm/ops/channel_norm.h>
 
 namespace refnorm::ops {
@@ -11,13 +12,6 @@ namespace {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-/// [C] -> [1, C, 1, ...], to be broadcast against an x of `dims` axes.
-Tensor along_channels(const Tensor& values, std::int64_t dims) {
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(dims), 1);
-  shape[1] = values.size(0);
-  return values.view(shape);
-}
 
 std::vector<std::int64_t> all_but_channels(std::int64_t dims) {
   std::vector<std::int64_t> axes{0};
@@ -50,21 +44,13 @@ class ChannelMoments : public torch::autograd::Function<ChannelMoments> {
     const Tensor& x = saved[0];
     const std::int64_t dims = x.dim();
     const double per_value = static_cast<double>(x.size(1)) / static_cast<double>(x.numel());
-    Tensor grad;
-    if (grads[1].defined()) {
-      const Tensor mean = torch::GradMode::is_enabled() ? x.mean(all_but_channels(dims)) : saved[1];
-      const Tensor scale = along_channels(grads[1] * (2 * per_value), dims);
-      grad = torch::GradMode::is_enabled() ? (x - along_channels(mean, dims)) * scale
-                                           : (x - along_channels(mean, dims)).mul_(scale);
-    }
-    if (grads[0].defined()) {
-      const Tensor shift = along_channels(grads[0] * per_value, dims);
-      if (!grad.defined()) {
-        grad = shift.expand_as(x);
-      } else {
-        grad = torch::GradMode::is_enabled() ? grad + shift : grad.add_(shift);
-      }
-    }
+    const Tensor shift = grads[0].defined() ? grads[0] * per_value : torch::zeros_like(saved[1]);
+    const Tensor scale = grads[1].defined() ? grads[1] * (2 * per_value) : torch::zeros_like(saved[1]);
+    if (!torch::GradMode::is_enabled()) return {affine_channels(x, saved[1], scale, shift)};
+    // A second derivative is wanted: differentiable pieces.
+    const Tensor mean = x.mean(all_but_channels(dims));
+    const Tensor grad =
+        (x - along_channels(mean, dims)) * along_channels(scale, dims) + along_channels(shift, dims);
     return {grad};
   }
 };
@@ -73,13 +59,10 @@ class ChannelNormalize : public torch::autograd::Function<ChannelNormalize> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& mean, const Tensor& var,
                         const Tensor& weight, const Tensor& bias, double eps) {
-    const std::int64_t dims = x.dim();
     context->save_for_backward({x, mean, var, weight});
     context->saved_data["eps"] = eps;
     const Tensor scale = (var + eps).rsqrt_().mul_(weight);
-    return (x - along_channels(mean, dims))
-        .mul_(along_channels(scale, dims))
-        .add_(along_channels(bias, dims));
+    return affine_channels(x, mean, scale, bias);
   }
 
   // With s = 1/sqrt(var + eps), g = dL/dy:  dL/dx = w s g,  dL/dw = s sum g (x − mean),  dL/db = sum g,
@@ -119,13 +102,12 @@ Moments channel_moments(const Tensor& x) {
 
 Tensor channel_normalize(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
                          const Tensor& bias, double eps) {
+  const torch::ScalarType type = reduced_precision(x) ? torch::kFloat : x.scalar_type();
   // autograd::Function takes no undefined tensors.
-  const Tensor scale = weight.defined() ? weight : torch::ones_like(mean);
-  const Tensor shift = bias.defined() ? bias : torch::zeros_like(mean);
-  if (reduced_precision(x)) {
-    return ChannelNormalize::apply(x.to(torch::kFloat), mean, var, scale, shift, eps).to(x.scalar_type());
-  }
-  return ChannelNormalize::apply(x, mean, var, scale, shift, eps);
+  const Tensor scale = weight.defined() ? weight.to(type) : torch::ones_like(mean, type);
+  const Tensor shift = bias.defined() ? bias.to(type) : torch::zeros_like(mean, type);
+  return ChannelNormalize::apply(x.to(type), mean.to(type), var.to(type), scale, shift, eps)
+      .to(x.scalar_type());
 }
 
 }  // namespace refnorm::ops

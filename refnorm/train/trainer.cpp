@@ -56,7 +56,10 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
   while (state_.step < total && !outcome.diverged && !outcome.interrupted) {
     double loss = 0;
     outcome.diverged = step(loss);
-    if (outcome.diverged) break;
+    if (outcome.diverged) {
+      if (state_.since_line.samples > 0) write_step_line();
+      break;
+    }
     if (state_.step % settings_.log_every == 0) write_step_line();
     if (state_.step % schedule_.steps_per_epoch == 0) {
       clock_.enter(kOther);

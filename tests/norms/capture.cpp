@@ -182,6 +182,24 @@ TEST(ReferenceKeeper, SaysWhenALiveReferenceDoesNotRide) {
             std::string::npos);
 }
 
+TEST(ReferenceKeeper, WantsOnePolicyForAllLayers) {
+  const auto layer = [](Reference policy) {
+    return ReferenceBatchNorm1d(ReferenceBatchNormOptions(4).reference(policy));
+  };
+  for (const Reference other : {Reference::kFixed, Reference::kLive}) {
+    torch::nn::Sequential mixed(layer(Reference::kRefreshed), layer(other));
+    EXPECT_THROW(ReferenceKeeper(mixed, torch::randn({3, 4})), UserError);
+  }
+  torch::nn::Sequential with_control(layer(Reference::kRefreshed), layer(Reference::kMoving));
+  EXPECT_NO_THROW(ReferenceKeeper(with_control, torch::randn({3, 4})).forward(torch::randn({2, 4})));
+}
+
+TEST(CaptureReference, WorksOnAModuleThatNoPointerOwns) {
+  SmallNetImpl net(ReferenceBatchNormOptions(3));
+  capture_reference(net, pictures(4, 20));
+  EXPECT_TRUE(net.norm1->reference_captured());
+}
+
 TEST(ReferenceKeeper, WantsABatchWhereTheModelDoes) {
   SmallNet net(ReferenceBatchNormOptions(3));
   EXPECT_THROW(ReferenceKeeper(net, Tensor()), UserError);

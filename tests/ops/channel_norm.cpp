@@ -140,6 +140,21 @@ TEST(ChannelNormalize, KeepsFourDigitsFarFromZero) {
   EXPECT_LT(distance(y, expected), 1e-4);
 }
 
+TEST(ChannelNormalize, TakesParametersOfAnotherPrecisionThanItsInput) {
+  for (const auto& [input, parameter] :
+       {std::pair{torch::kBFloat16, torch::kBFloat16}, {torch::kDouble, torch::kFloat}}) {
+    const Tensor x = random_double({4, 3, 5}, 21).to(input).requires_grad_(true);
+    const Tensor weight = torch::full({3}, 2.0, parameter).requires_grad_(true);
+    const Tensor bias = torch::ones({3}, parameter).requires_grad_(true);
+    const Moments moments = channel_moments(x);
+    const Tensor y = channel_normalize(x, moments.mean, moments.var, weight, bias, 1e-5);
+    EXPECT_EQ(y.scalar_type(), input);
+    y.sum().backward();
+    EXPECT_EQ(weight.grad().scalar_type(), parameter);
+    EXPECT_LT(distance(bias.grad(), torch::full({3}, 20.0)), 1e-12);  // 4 x 5 positions
+  }
+}
+
 TEST(ChannelNormalize, KeepsDtypeOfReducedPrecision) {
   const Tensor x = random_double({4, 3, 5, 5}, 20).to(torch::kBFloat16);
   const Moments moments = channel_moments(x);
