@@ -18,6 +18,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* kGenerator = "generator/cpu";
 constexpr const char* kSum = "crc32";
+constexpr const char* kFiles = "files";
+constexpr const char* kModel = "model.safetensors";
+constexpr const char* kState = "state.safetensors";
+constexpr int kFormat = 1;
 
 Json to_json(const metrics::Tally& tally) {
   return {{"samples", tally.samples}, {"correct", tally.correct}, {"loss_sum", tally.loss_sum}};
@@ -32,7 +36,7 @@ Json to_json(const RunState& state) {
   Json best;
   if (state.best)
     best = {{"epoch", state.best->epoch}, {"validation_error_pct", state.best->validation_error_pct}};
-  return {{"format", 1},
+  return {{"format", kFormat},
           {"step", state.step},
           {"since_line", to_json(state.since_line)},
           {"epoch", to_json(state.epoch)},
@@ -57,24 +61,41 @@ RunState state_from(const Json& json) {
   return state;
 }
 
-std::string sum_of(const Json& body) {
-  return fmt::format("{:08x}", crc32(body.dump()));
+std::string hex(std::uint32_t sum) {
+  return fmt::format("{:08x}", sum);
 }
 
-RunState read_meta(const fs::path& file) {
+std::string sum_of(const Json& body) {
+  return hex(crc32(body.dump()));
+}
+
+Json read_meta(const fs::path& file) {
   Json json = read_json(file);
   const bool signed_object = json.is_object() && json.contains(kSum) && json[kSum].is_string();
   const std::string stored = signed_object ? json[kSum].get<std::string>() : "";
   if (signed_object) json.erase(kSum);
   if (!signed_object || stored != sum_of(json))
     user_error("{}: damaged, its checksum does not agree", file.string());
-  try {
-    if (json.at("format") != 1)
-      user_error("{}: format {} is not known, expected 1", file.string(), json.at("format").dump());
-    return state_from(json);
-  } catch (const Json::exception&) {
-    user_error("{}: lacks what a checkpoint of this version holds", file.string());
+  if (!json.contains("format") || json["format"] != kFormat)
+    user_error("{}: its format is not known, expected {}", file.string(), kFormat);
+  return json;
+}
+
+/// A file of tensors, whole and of the same moment as meta.json.
+Safetensors read_part(const fs::path& folder, const char* name, const Json& meta) {
+  const fs::path file = folder / name;
+  const std::string bytes = read_file(file);
+  Safetensors content = parse_safetensors(bytes, file.string(), Checksum::kRequired);
+  if (!meta.contains(kFiles) || !meta[kFiles].contains(name) || meta[kFiles][name] != hex(crc32(bytes))) {
+    user_error("{}: is not the file that meta.json was written with", file.string());
   }
+  return content;
+}
+
+void write_part(const fs::path& folder, const char* name, const Safetensors& content, Json& meta) {
+  const std::string bytes = to_safetensors(content);
+  write_file(folder / name, bytes);
+  meta[kFiles][name] = hex(crc32(bytes));
 }
 
 }  // namespace
@@ -85,24 +106,31 @@ void save_checkpoint(const fs::path& target, const torch::nn::Module& model, con
   fresh += ".tmp";
   fs::remove_all(fresh);
   make_folder(fresh);
-  write_file(fresh / "model.safetensors", to_safetensors(state_of(model)));
+  Json meta = to_json(state);
+  write_part(fresh, kModel, state_of(model), meta);
   Safetensors rest;
   optimizer.save(rest);
   rest.tensors.emplace_back(kGenerator, to_raw(at::detail::getDefaultCPUGenerator().get_state()));
-  write_file(fresh / "state.safetensors", to_safetensors(rest));
-  Json meta = to_json(state);
+  write_part(fresh, kState, rest, meta);
   meta[kSum] = sum_of(meta);
   write_json(fresh / "meta.json", meta);
   replace_folder(fresh, target);
 }
 
 RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optimizer& optimizer) {
-  const RunState state = read_meta(folder / "meta.json");
-  const Safetensors rest = read_safetensors(folder / "state.safetensors", Checksum::kRequired);
+  const fs::path meta_file = folder / "meta.json";
+  const std::string state_file = (folder / kState).string();
+  const Json meta = read_meta(meta_file);
+  RunState state;
+  try {
+    state = state_from(meta);
+  } catch (const Json::exception&) {
+    user_error("{}: lacks what a checkpoint of this version holds", meta_file.string());
+  }
+  const Safetensors rest = read_part(folder, kState, meta);
   const RawTensor* generator_state = rest.find(kGenerator);
-  const std::string state_file = (folder / "state.safetensors").string();
   if (generator_state == nullptr) user_error("{}: tensor '{}' is missing", state_file, kGenerator);
-  load_checkpoint_model(folder, model);
+  load_state(model, read_part(folder, kModel, meta), (folder / kModel).string());
   optimizer.load(rest, state_file);
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const std::lock_guard<std::mutex> lock(generator.mutex());
@@ -115,8 +143,7 @@ RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optim
 }
 
 void load_checkpoint_model(const fs::path& folder, torch::nn::Module& model) {
-  const fs::path file = folder / "model.safetensors";
-  load_state(model, read_safetensors(file, Checksum::kRequired), file.string());
+  load_state(model, read_part(folder, kModel, read_meta(folder / "meta.json")), (folder / kModel).string());
 }
 
 bool has_checkpoint(const fs::path& folder) {

@@ -143,6 +143,13 @@ TEST(Checkpoint, NamesATensorThatDoesNotFit) {
   with([](Safetensors& state) { state.tensors[0].second.dtype = "I32"; });
 }
 
+TEST(Checkpoint, RejectsFilesOfAnotherMoment) {
+  const Saved saved;
+  Safetensors older = state_of(*saved.network.module);
+  older.tensors[0].second.bytes[0] ^= 1;  // a whole file, as an earlier checkpoint's would be
+  expect_rejected(saved, "model.safetensors", to_safetensors(older));
+}
+
 TEST(LoadState, SaysWhatItFoundAndWhatItExpected) {
   const Network network = toy_network("none");
   Safetensors state = state_of(*network.module);
