@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <refnorm/base/interrupt.h>
 #include <refnorm/data/fetch.h>
 
 #include "command.h"
@@ -19,6 +20,7 @@ Command fetch_command(CLI::App& parent) {
   app->add_option("--to", arguments->folder, "Folder for its files (default: data/DATASET)")
       ->type_name("DIR");
   return {app, [arguments] {
+            catch_interrupts();
             const std::string folder =
                 arguments->folder.empty() ? "data/" + arguments->dataset : arguments->folder;
             data::FetchOptions options;
