@@ -45,7 +45,8 @@ Tensor to_tensor(const RawTensor& raw) {
   for (const auto& [type, name] : kNames) {
     if (raw.dtype != name) continue;
     Tensor tensor = torch::empty(raw.shape, type);
-    std::memcpy(tensor.data_ptr(), raw.bytes.data(), raw.bytes.size());
+    // An empty tensor has no address to copy to.
+    if (!raw.bytes.empty()) std::memcpy(tensor.data_ptr(), raw.bytes.data(), raw.bytes.size());
     return tensor;
   }
   fail("dtype {} is not known", raw.dtype);
