@@ -26,15 +26,6 @@ void check_no_strays(const fs::path& folder) {
   }
 }
 
-/// Checkpoints are put in their place whole, so one without its meta.json is damaged rather than not there
-/// yet.
-bool checkpoint_there(const fs::path& folder) {
-  if (!fs::exists(folder)) return false;
-  if (!train::has_checkpoint(folder))
-    user_error("{}: is missing, so the checkpoint is damaged", (folder / "meta.json").string());
-  return true;
-}
-
 /// A kill between the exchange of a checkpoint's folders and the end of the old one leaves that.
 void clear_leftovers(const fs::path& folder) {
   for (const char* name : {"last.tmp", "best.tmp"}) fs::remove_all(folder / name);
@@ -197,7 +188,7 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
   const std::string text = to_toml(recipe);
   if (there) check_same_recipe(config, recipe);
   if (there && fs::exists(folder / "result.json")) return read_run_result(folder / "result.json");
-  there ? void(checkpoint_there(folder / "last")) : check_no_strays(folder);
+  if (!there) check_no_strays(folder);
 
   Assembly assembly(recipe);
   const bool folder_was_there = fs::exists(folder);
@@ -228,7 +219,8 @@ Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
   if (!request.device.empty()) recipe.run.device = request.device;
   prepare_process(recipe);
   const fs::path checkpoint = folder / request.checkpoint;
-  if (!checkpoint_there(checkpoint)) user_error("{}: the run has no such checkpoint", checkpoint.string());
+  if (!train::has_checkpoint(checkpoint))
+    user_error("{}: the run has no such checkpoint", checkpoint.string());
   Assembly assembly(recipe);
   train::load_checkpoint_model(checkpoint, *assembly.network().module);
 

@@ -147,7 +147,7 @@ void load_checkpoint_model(const fs::path& folder, torch::nn::Module& model) {
 }
 
 bool has_checkpoint(const fs::path& folder) {
-  return fs::exists(folder / "meta.json");
+  return fs::exists(folder);
 }
 
 }  // namespace refnorm::train

@@ -40,6 +40,8 @@ RunState load_checkpoint(const std::filesystem::path& folder, torch::nn::Module&
 /// The model alone.
 void load_checkpoint_model(const std::filesystem::path& folder, torch::nn::Module& model);
 
+/// Checkpoints are put in their place whole: a folder without its meta.json is a damaged one, which loading
+/// names, rather than none.
 bool has_checkpoint(const std::filesystem::path& folder);
 
 }  // namespace refnorm::train
