@@ -117,6 +117,21 @@ void read_fields(const toml::table& table, Recipe& recipe, const std::string& wh
   }
 }
 
+/// A spec's text, or the same as a table.
+void read_norm(const Reader& reader, const std::string& where, const std::string& at, const toml::node& value,
+               std::string& norm) {
+  if (!value.is_table()) return reader.read(at + ".norm", value, norm, {});
+  toml::table fields = *value.as_table();
+  fields.is_inline(true);
+  std::ostringstream text;
+  text << toml::table{{"norm", std::move(fields)}};
+  try {
+    norm = NormSpec::from_toml(text.str().substr(std::string("norm = ").size())).to_string();
+  } catch (const UserError& error) {
+    user_error("{}: {}: {}", where, at, error.what());
+  }
+}
+
 void read_arms(const toml::table& table, Recipe& recipe, const std::string& where) {
   const toml::node* node = table.get("arm");
   const toml::array* list = node != nullptr ? node->as_array() : nullptr;
@@ -134,7 +149,7 @@ void read_arms(const toml::table& table, Recipe& recipe, const std::string& wher
       if (name == "name") {
         reader.read(at + ".name", value, arm.name, {});
       } else if (name == "norm") {
-        reader.read(at + ".norm", value, arm.norm, {});
+        read_norm(reader, where, at, value, arm.norm);
       } else {
         user_error("{}: '{}.{}' is not a key of a recipe{}", where, at, printable(name),
                    suggestion(name, {"name", "norm"}));

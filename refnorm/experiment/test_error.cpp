@@ -6,6 +6,7 @@
 #include <refnorm/base/error.h>
 #include <refnorm/base/safetensors.h>
 #include <refnorm/experiment/test_error.h>
+#include <refnorm/train/autocast.h>
 #include <refnorm/train/tensor_file.h>
 
 namespace refnorm::experiment {
@@ -66,6 +67,10 @@ PopulationStatistics collect_population(Assembly& assembly, const Recipe& recipe
 
 Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
                  const std::string& only) {
+  {
+    const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
+    assembly.reference().prepare_evaluation();
+  }
   const auto error_by = [&](Statistics statistics, std::int64_t batch_size) {
     return train::evaluate(assembly.network(), *assembly.splits().test, batch_size, statistics,
                            assembly.compute())

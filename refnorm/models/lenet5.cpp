@@ -18,13 +18,13 @@ LeNet5Impl::LeNet5Impl(ModelOptions given) : options(std::move(given)) {
 void LeNet5Impl::reset() {
   using torch::nn::Conv2dOptions;
   conv1 = register_module("conv1", torch::nn::Conv2d(Conv2dOptions(options.in_channels, 6, 5).padding(2)));
-  norm1 = register_module("norm1", options.norm(6, 2));
+  norm1.fill(*this, "norm1", options.norm, 6, 2);
   conv2 = register_module("conv2", torch::nn::Conv2d(Conv2dOptions(6, 16, 5)));
-  norm2 = register_module("norm2", options.norm(16, 2));
+  norm2.fill(*this, "norm2", options.norm, 16, 2);
   fc1 = register_module("fc1", torch::nn::Linear(16 * 5 * 5, 120));
-  norm3 = register_module("norm3", options.norm(120, 0));
+  norm3.fill(*this, "norm3", options.norm, 120, 0);
   fc2 = register_module("fc2", torch::nn::Linear(120, 84));
-  norm4 = register_module("norm4", options.norm(84, 0));
+  norm4.fill(*this, "norm4", options.norm, 84, 0);
   fc3 = register_module("fc3", torch::nn::Linear(84, options.classes));
 }
 
@@ -34,12 +34,12 @@ Tensor LeNet5Impl::forward(const Tensor& images) {
     user_error("lenet5: expected images of shape [N, {}, 28, 28], got [{}]", options.in_channels,
                fmt::join(images.sizes(), ", "));
   }
-  Tensor x = tap("norm1", norm1->forward(tap("conv1", conv1(images))));
-  x = torch::max_pool2d(torch::relu(x), 2);
-  x = tap("norm2", norm2->forward(tap("conv2", conv2(x))));
-  x = torch::max_pool2d(torch::relu(x), 2).flatten(1);
-  x = torch::relu(tap("norm3", norm3->forward(tap("fc1", fc1(x)))));
-  x = torch::relu(tap("norm4", norm4->forward(tap("fc2", fc2(x)))));
+  Tensor x = tap("norm1", norm_act(norm1, tap("conv1", conv1(images))));
+  x = torch::max_pool2d(x, 2);
+  x = tap("norm2", norm_act(norm2, tap("conv2", conv2(x))));
+  x = torch::max_pool2d(x, 2).flatten(1);
+  x = tap("norm3", norm_act(norm3, tap("fc1", fc1(x))));
+  x = tap("norm4", norm_act(norm4, tap("fc2", fc2(x))));
   return tap("fc3", fc3(x));
 }
 

@@ -21,7 +21,7 @@ class LeNet5Impl : public Classifier, public torch::nn::Cloneable<LeNet5Impl> {
   ModelOptions options;
   torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
   torch::nn::Linear fc1{nullptr}, fc2{nullptr}, fc3{nullptr};
-  std::shared_ptr<NormLayer> norm1, norm2, norm3, norm4;
+  NormSlot norm1, norm2, norm3, norm4;
 };
 TORCH_MODULE(LeNet5);
 

@@ -8,16 +8,16 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/norms/capture.h>
-#include <refnorm/norms/reference_batch_norm.h>
+#include <refnorm/norms/reference_layer.h>
 
 namespace refnorm {
 namespace {
 
 using torch::Tensor;
 
-std::vector<std::shared_ptr<ReferenceBatchNormBase>> layers_of(const ModelView& model) {
-  std::vector<std::shared_ptr<ReferenceBatchNormBase>> layers;
-  for (auto& [name, layer] : find_layers<ReferenceBatchNormBase>(model.module())) layers.push_back(layer);
+std::vector<std::shared_ptr<ReferenceLayer>> layers_of(const ModelView& model) {
+  std::vector<std::shared_ptr<ReferenceLayer>> layers;
+  for (auto& [name, layer] : find_layers<ReferenceLayer>(model.module())) layers.push_back(layer);
   return layers;
 }
 
@@ -31,10 +31,10 @@ class Undisturbed {
           at::globalContext().defaultGenerator(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device))));
     }
     for (const at::Generator& generator : generators_) states_.push_back(generator.get_state());
-    if (dynamic_cast<ReferenceBatchNormBase*>(&model) == nullptr) keep_buffers(model);
+    if (dynamic_cast<ReferenceLayer*>(&model) == nullptr) keep_buffers(model);
     // Without the model itself, which then need not be owned by a shared_ptr.
     for (const auto& module : model.modules(/*include_self=*/false)) {
-      if (!std::dynamic_pointer_cast<ReferenceBatchNormBase>(module)) keep_buffers(*module);
+      if (!std::dynamic_pointer_cast<ReferenceLayer>(module)) keep_buffers(*module);
     }
   }
   ~Undisturbed() {
@@ -63,7 +63,7 @@ class Undisturbed {
 template <class Set, class Undo>
 class OnLayers {
  public:
-  OnLayers(std::vector<std::shared_ptr<ReferenceBatchNormBase>> layers, Set set, Undo undo)
+  OnLayers(std::vector<std::shared_ptr<ReferenceLayer>> layers, Set set, Undo undo)
       : layers_(std::move(layers)), undo_(undo) {
     for (const auto& layer : layers_) set(*layer);
   }
@@ -74,7 +74,7 @@ class OnLayers {
   OnLayers& operator=(const OnLayers&) = delete;
 
  private:
-  std::vector<std::shared_ptr<ReferenceBatchNormBase>> layers_;
+  std::vector<std::shared_ptr<ReferenceLayer>> layers_;
   Undo undo_;
 };
 
@@ -95,11 +95,11 @@ ReferenceKeeper::ReferenceKeeper(ModelView model, Tensor batch)
     : model_(std::move(model)), batch_(std::move(batch)) {
   std::set<Reference> policies;
   for (const auto& layer : layers_of(model_)) {
-    const Reference policy = layer->options.reference();
+    const Reference policy = layer->policy();
     if (!layer->has_reference() || policy == Reference::kMoving) continue;
     policies.insert(policy);
     if (policy == Reference::kRefreshed) {
-      const std::int64_t every = layer->options.refresh_every();
+      const std::int64_t every = layer->refresh_every();
       refresh_every_ = refresh_every_ == 0 ? every : std::min(refresh_every_, every);
     }
   }
@@ -118,7 +118,7 @@ bool ReferenceKeeper::due() const {
   if (!captures_) return false;
   if (refresh_every_ > 0 && steps_ % refresh_every_ == 0) return true;
   for (const auto& layer : layers_of(model_)) {
-    if (layer->has_reference() && !layer->frozen() && layer->options.reference() != Reference::kMoving &&
+    if (layer->has_reference() && !layer->reference_idle() && layer->policy() != Reference::kMoving &&
         !layer->reference_captured())
       return true;
   }
@@ -144,6 +144,12 @@ Tensor ReferenceKeeper::forward_only(const Tensor& x) const {
       [](auto& layer) { layer.reference_rows(0); });
   const Tensor out = model_.forward(torch::cat({batch_, x}));
   return out.narrow(0, rows, out.size(0) - rows);
+}
+
+void ReferenceKeeper::prepare_evaluation() {
+  for (const auto& layer : layers_of(model_)) {
+    if (layer->evaluates_by_reference()) return capture_reference(model_, batch_);
+  }
 }
 
 void ReferenceKeeper::refresh() {

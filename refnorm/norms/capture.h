@@ -73,6 +73,10 @@ class ReferenceKeeper {
   /// 3's.
   torch::Tensor forward_only(const torch::Tensor& x) const;
 
+  /// Before an evaluation: takes the reference with the current weights where a layer evaluates by it
+  /// (virtual batch norm).
+  void prepare_evaluation();
+
   /// Takes the reference again now, where the policy is refreshed (or none was taken yet).
   void refresh();
 

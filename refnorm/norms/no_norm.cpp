@@ -1,18 +1,14 @@
-#include <torch/nn/cloneable.h>
+#include <torch/torch.h>
 
+#include <refnorm/norms/no_norm.h>
 #include <refnorm/norms/norm_registry.h>
 
 namespace refnorm {
-namespace {
 
-class NoNormImpl : public NormLayer, public torch::nn::Cloneable<NoNormImpl> {
- public:
-  void reset() override {}
-  torch::Tensor forward(const torch::Tensor& x) override { return x; }
-  void pretty_print(std::ostream& stream) const override { stream << "refnorm::NoNorm"; }
-};
-
-}  // namespace
+torch::Tensor NoNormImpl::normalize(const torch::Tensor& x, const ops::Then& then) {
+  const torch::Tensor y = then.residual.defined() ? x + then.residual : x;
+  return then.relu ? torch::relu(y) : y;
+}
 
 NormEntry no_norm_entry() {
   return {{"none", "no normalization", "y = x", "the paper's first arm", {}},

@@ -3,71 +3,80 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
+#include <refnorm/ops/normalize.h>
+
 namespace refnorm {
 
-/// What models hold in a place where a normalization goes; models never name a concrete one.
+class NormSlot;
+
+/// A normalization layer; what models hold in its place (see NormSlot), without naming a concrete one.
 class NormLayer : public virtual torch::nn::Module {
  public:
   /// x[N, C, *] -> the same shape and dtype.
-  virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+  torch::Tensor forward(const torch::Tensor& x) { return normalize(x, {}); }
+
+  /// The same, and what follows it in one sweep: + residual, ReLU.
+  virtual torch::Tensor normalize(const torch::Tensor& x, const ops::Then& then) = 0;
+
+  /// Whether the layer's parameters receive gradients. Default: true.
+  void learn_affine(bool on);
+
+  /// As made anew: weight 1, bias 0, nothing gathered.
+  virtual void reset_parameters() {}
+
+  /// As every module's, but counters stay int64 (torch::nn::Module turns every buffer into the new dtype).
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Dtype dtype, bool non_blocking = false) override;
+  using torch::nn::Module::to;
+
+ private:
+  friend class NormSlot;
+  struct Place;
+  std::weak_ptr<Place> place_;
 };
 
 /// Makes the normalization of `channels` channels for inputs of `dims` spatial axes (0 for dense layers).
 using NormFactory = std::function<std::shared_ptr<NormLayer>(std::int64_t channels, int dims)>;
 
-/// Which statistics a layer with batch statistics normalizes by.
-enum class Statistics {
-  kByMode,      ///< batch in train(), running in eval()
-  kBatch,       ///< those of the batch, as in training (for RBN: blended with the reference)
-  kRunning,     ///< the moving averages
-  kPopulation,  ///< Algorithm 3's; see population.h
-};
-
-/// What one batch showed a layer; tensors of [C] without gradient.
-struct BatchObservation {
-  torch::Tensor raw_mean, raw_var;          ///< mu_B and the biased var_B
-  torch::Tensor blended_mean, blended_var;  ///< mu' and var', what the batch was normalized by
-  std::int64_t values = 0;                  ///< values a channel had in the batch
-};
-
-/// A normalization that trains on the statistics of the batch and evaluates on stored ones. Three switches,
-/// each of which survives train() and eval(): which statistics are used, whether they are updated, whether
-/// the affine parameters learn.
-class BatchStatisticsLayer : public NormLayer {
+/// The place for a normalization in a model, as a member beside its convolutions:
+///
+///     void reset() override { norm1.fill(*this, "norm1", factory, 64, 2); }
+///
+/// The layer is the parent's submodule of that name (its state is "norm1.weight" and so on), and convert()
+/// can put another one in its place. Where a clone of the model is reset, it gets layers of the kinds that
+/// stand there.
+class NormSlot {
  public:
-  void use_statistics(Statistics which) { statistics_ = which; }
-  Statistics statistics() const { return statistics_; }
+  void fill(torch::nn::Module& parent, const std::string& name, const NormFactory& factory,
+            std::int64_t channels, int dims);
 
-  /// Whether a stored statistic is used in train() too: the layer is frozen.
-  bool frozen() const {
-    return statistics_ == Statistics::kRunning || statistics_ == Statistics::kPopulation;
-  }
+  NormLayer& layer() const;
+  NormLayer* operator->() const { return &layer(); }
 
-  /// Whether running averages (and a moving reference) are updated by batches in train(). Default: true.
-  void update_statistics(bool on) { update_statistics_ = on; }
-  bool updates_statistics() const { return update_statistics_; }
+  /// Whether a slot holds this layer, and what was asked of the factory for it.
+  static bool holds(const NormLayer& layer);
+  static std::int64_t channels_of(const NormLayer& layer);
+  static int dims_of(const NormLayer& layer);
+  /// Puts `next` where `layer` is, as the parent's child of that name. Only where holds(layer).
+  static void replace(torch::nn::Module& parent, const std::string& name, NormLayer& layer,
+                      const std::shared_ptr<NormLayer>& next);
 
-  /// Whether weight and bias receive gradients. Default: true. No effect without affine parameters.
-  virtual void learn_affine(bool on) = 0;
-
-  /// Algorithm 3's statistics, [C] each; kept beside the state, not in it. Throws UserError unless finite, of
-  /// [C].
-  virtual void set_population(const torch::Tensor& mean, const torch::Tensor& var) = 0;
-
-  /// Called with every batch that is normalized by batch statistics; an empty function ends it.
-  void observe_batches(std::function<void(const BatchObservation&)> observer) {
-    observer_ = std::move(observer);
-  }
-
- protected:
-  Statistics statistics_ = Statistics::kByMode;
-  bool update_statistics_ = true;
-  std::function<void(const BatchObservation&)> observer_;
+ private:
+  std::shared_ptr<NormLayer::Place> place_;
 };
+
+/// act(norm(x) [+ residual]) in one sweep; act is ReLU, or nothing. The call that models use.
+torch::Tensor norm_act(NormLayer& norm, const torch::Tensor& x, const torch::Tensor& residual = {},
+                       bool relu = true);
+torch::Tensor norm_act(const NormSlot& norm, const torch::Tensor& x, const torch::Tensor& residual = {},
+                       bool relu = true);
 
 /// All layers of that type in a model, by name ("layer1.0.bn1"; "" for the model itself), in order of
 /// registration.
@@ -81,8 +90,5 @@ std::vector<std::pair<std::string, std::shared_ptr<Layer>>> find_layers(torch::n
   }
   return found;
 }
-
-/// Sets the first switch on every layer of the model that has it.
-void use_statistics(torch::nn::Module& model, Statistics which);
 
 }  // namespace refnorm

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 
+#include <refnorm/norms/channel_norm.h>
 #include <refnorm/norms/norm_spec.h>
 
 namespace refnorm {
@@ -34,10 +36,47 @@ class OptionReader {
 struct NormEntry {
   NormKind kind;
   std::function<std::shared_ptr<NormLayer>(OptionReader&, std::int64_t channels, int dims)> make;
+  /// The option that a bare whole number stands for ("gn:16"); empty: none.
+  std::string number_means{};
 };
+
+inline constexpr double kNoBound = std::numeric_limits<double>::max();
+
+/// The options of every norm with eps and affine parameters: eps, plain.
+template <class Options>
+void read_affine(OptionReader& reader, Options& options) {
+  if (const auto eps = reader.number("eps", std::numeric_limits<double>::min(), kNoBound)) options.eps(*eps);
+  if (reader.word({"plain"})) options.affine(false);
+}
+std::vector<NormOption> affine_options(std::vector<NormOption> own = {});
+
+/// Those of every norm with running averages: momentum, cumulative.
+template <class Options>
+void read_running(OptionReader& reader, Options& options) {
+  if (const auto momentum = reader.number("momentum", 0, 1)) options.momentum(*momentum);
+  if (reader.word({"cumulative"})) options.momentum(std::nullopt);
+}
+std::vector<NormOption> running_options(std::vector<NormOption> own = {},
+                                        const std::string& momentum = "0.1");
+
+/// The end of every `make`: nothing may be left unread; the layer, or nothing for 0 channels.
+template <class Base>
+std::shared_ptr<NormLayer> made(OptionReader& reader, const typename Base::Options& options, int dims) {
+  reader.done();
+  if (options.num_features() == 0) return nullptr;
+  return make_dimensional<Base>(options, dims);
+}
 
 NormEntry no_norm_entry();
 NormEntry batch_norm_entry();
 NormEntry reference_batch_norm_entry();
+NormEntry batch_renorm_entry();
+NormEntry layer_norm_entry();
+NormEntry instance_norm_entry();
+NormEntry group_norm_entry();
+NormEntry switchable_norm_entry();
+NormEntry frozen_batch_norm_entry();
+NormEntry ghost_batch_norm_entry();
+NormEntry virtual_batch_norm_entry();
 
 }  // namespace refnorm

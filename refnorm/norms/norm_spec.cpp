@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -10,8 +11,11 @@ namespace {
 
 /// Adding a norm: one file, and one line here.
 const std::vector<NormEntry>& registry() {
-  static const std::vector<NormEntry> entries{no_norm_entry(), batch_norm_entry(),
-                                              reference_batch_norm_entry()};
+  static const std::vector<NormEntry> entries{
+      no_norm_entry(),          batch_norm_entry(),        reference_batch_norm_entry(),
+      batch_renorm_entry(),     layer_norm_entry(),        instance_norm_entry(),
+      group_norm_entry(),       switchable_norm_entry(),   frozen_batch_norm_entry(),
+      ghost_batch_norm_entry(), virtual_batch_norm_entry()};
   return entries;
 }
 
@@ -22,6 +26,10 @@ const NormEntry& entry_of(const NormSpec& spec) {
     names.push_back(entry.kind.name);
   }
   user_error("norm: '{}' is not known{}", printable(spec.kind), suggestion(spec.kind, names));
+}
+
+bool is_whole_number(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -35,18 +43,29 @@ NormSpec NormSpec::parse(std::string_view text) {
       if (option.empty())
         user_error("norm: '{}' has an empty option, expected KIND:OPTION,OPTION", printable(text));
       const std::size_t equals = option.find('=');
-      spec.options.emplace_back(option.substr(0, equals),
-                                equals == std::string::npos ? "" : option.substr(equals + 1));
+      const bool bare = equals == std::string::npos;
+      if (bare && is_whole_number(option) && !entry_of(spec).number_means.empty()) {
+        spec.options.emplace_back(entry_of(spec).number_means, option);
+      } else {
+        spec.options.emplace_back(option.substr(0, equals), bare ? "" : option.substr(equals + 1));
+      }
     }
   }
-  OptionReader options(spec);
-  entry_of(spec).make(options, /*channels=*/0, /*dims=*/2);
+  spec.check();
   return spec;
+}
+
+void NormSpec::check() const {
+  OptionReader reader(*this);
+  entry_of(*this).make(reader, /*channels=*/0, /*dims=*/2);
 }
 
 std::string NormSpec::to_string() const {
   std::vector<std::string> words;
-  for (const auto& [name, value] : options) words.push_back(value.empty() ? name : name + "=" + value);
+  const std::string& number = entry_of(*this).number_means;
+  for (const auto& [name, value] : options) {
+    words.push_back(value.empty() ? name : name == number ? value : name + "=" + value);
+  }
   return words.empty() ? kind : kind + ":" + join(words, ",");
 }
 
@@ -61,6 +80,18 @@ std::shared_ptr<NormLayer> make_norm(const NormSpec& spec, std::int64_t channels
   if (dims < 0 || dims > 3) user_error("norm: {} spatial axes, expected 0 to 3", dims);
   OptionReader options(spec);
   return entry_of(spec).make(options, channels, dims);
+}
+
+std::vector<NormOption> affine_options(std::vector<NormOption> own) {
+  own.push_back({"eps=E", "added to the variance under the root (1e-5)"});
+  own.push_back({"plain", "no weight and bias"});
+  return own;
+}
+
+std::vector<NormOption> running_options(std::vector<NormOption> own, const std::string& momentum) {
+  own.push_back({"momentum=M", "weight of the newest batch in the running averages (" + momentum + ")"});
+  own.push_back({"cumulative", "running averages are plain averages over all batches"});
+  return affine_options(std::move(own));
 }
 
 NormFactory norm_factory(NormSpec spec) {

@@ -9,7 +9,7 @@
 
 namespace refnorm {
 
-/// A normalization as people write it: `rbn`, `rbn:fixed`, `rbn:live,weight=0.1`, `bn:eps=1e-3`. `refnorm
+/// A normalization as people write it: `rbn`, `rbn:fixed`, `rbn:live,weight=0.1`, `gn:16`. `refnorm
 /// list norms` shows every kind with its options.
 struct NormSpec {
   std::string kind;
@@ -20,6 +20,16 @@ struct NormSpec {
   /// range.
   static NormSpec parse(std::string_view text);
   std::string to_string() const;
+
+  /// The same as a TOML inline table: { kind = "rbn", live = true, weight = 0.1 }; bare words are booleans.
+  /// from_toml() throws UserError as parse() does.
+  static NormSpec from_toml(std::string_view table);
+  std::string to_toml() const;
+
+  /// Throws UserError as parse() does.
+  void check() const;
+  const std::string* find(std::string_view option) const;
+
   bool operator==(const NormSpec&) const = default;
 };
 

@@ -9,7 +9,7 @@
 
 #include <torch/types.h>
 
-#include <refnorm/norms/norm_layer.h>
+#include <refnorm/norms/batch_statistics.h>
 
 namespace refnorm {
 

@@ -3,290 +3,210 @@
 #include <torch/torch.h>
 
 #include <refnorm/base/error.h>
+#include <refnorm/norms/norm_registry.h>
 #include <refnorm/norms/reference_batch_norm.h>
 
 namespace refnorm {
 
-using ops::Moments;
+using ops::NormalizeBy;
+using ops::SetMoments;
 using torch::Tensor;
 
-namespace {
-
-Tensor all_finite(const Moments& moments) {
-  return torch::isfinite(moments.mean).all().logical_and_(torch::isfinite(moments.var).all());
-}
-
-/// stored <- stored + rate · (fresh − stored), unless `finite` is false.
-void average_into(Tensor& stored, const Tensor& fresh, double rate, const Tensor& finite) {
-  stored.copy_(torch::where(finite, torch::lerp(stored, fresh.to(stored.scalar_type()), rate), stored));
-}
-
-double newest_weight(const std::optional<double>& momentum, const Tensor& count) {
-  return momentum ? *momentum : 1.0 / static_cast<double>(count.item<std::int64_t>());
-}
-
-}  // namespace
-
-ReferenceBatchNormOptions without_reference(const BatchNormOptions& options) {
-  return ReferenceBatchNormOptions(options.num_features())
-      .eps(options.eps())
-      .momentum(options.momentum())
-      .affine(options.affine())
-      .reference_weight(0.0);
-}
-
 ReferenceBatchNormBase::ReferenceBatchNormBase(const ReferenceBatchNormOptions& given, int dims,
-                                               const char* type_name)
-    : options(given), dims_(dims), type_name_(type_name) {
-  if (options.num_features() <= 0)
-    user_error("{}: num_features is {}, expected at least 1", type_name_, options.num_features());
-  if (!(options.eps() > 0)) user_error("{}: eps is {}, expected above 0", type_name_, options.eps());
+                                               const char* name)
+    : BatchStatisticsLayer({name, dims, given.num_features(), given.eps(), given.affine()}, given.momentum()),
+      options(given) {
   if (options.refresh_every() < 1)
-    user_error("{}: refresh_every is {}, expected at least 1", type_name_, options.refresh_every());
-  const auto in_unit_interval = [&](const char* name, const std::optional<double>& value) {
+    user_error("{}: refresh_every is {}, expected at least 1", type_name(), options.refresh_every());
+  const auto in_unit_interval = [&](const char* what, const std::optional<double>& value) {
     if (value && !(*value >= 0 && *value <= 1))
-      user_error("{}: {} is {}, expected 0 to 1", type_name_, name, *value);
+      user_error("{}: {} is {}, expected 0 to 1", type_name(), what, *value);
   };
-  in_unit_interval("momentum", options.momentum());
   in_unit_interval("reference_weight", options.reference_weight());
   in_unit_interval("reference_momentum", options.reference_momentum());
 }
 
+BatchNormBase::BatchNormBase(const BatchNormOptions& given, int dims)
+    : ReferenceBatchNormBase(ReferenceBatchNormOptions(given.num_features())
+                                 .eps(given.eps())
+                                 .momentum(given.momentum())
+                                 .affine(given.affine())
+                                 .reference_weight(0.0),
+                             dims, "BatchNorm") {}
+
 void ReferenceBatchNormBase::register_state() {
-  const std::int64_t channels = options.num_features();
-  const auto count = torch::dtype(torch::kLong);
-  if (options.affine()) {
-    weight = register_parameter("weight", torch::empty({channels}));
-    bias = register_parameter("bias", torch::empty({channels}));
-  } else {
-    weight = register_parameter("weight", Tensor(), /*requires_grad=*/false);
-    bias = register_parameter("bias", Tensor(), /*requires_grad=*/false);
-  }
-  running_mean = register_buffer("running_mean", torch::empty({channels}));
-  running_var = register_buffer("running_var", torch::empty({channels}));
-  num_batches_tracked = register_buffer("num_batches_tracked", torch::zeros({}, count));
-  if (has_reference()) {
-    ref_mean = register_buffer("ref_mean", torch::empty({channels}));
-    ref_var = register_buffer("ref_var", torch::empty({channels}));
-    num_ref_captures = register_buffer("num_ref_captures", torch::zeros({}, count));
-  }
-  reset_parameters();
-}
-
-void ReferenceBatchNormBase::to(torch::Device device, torch::Dtype dtype, bool non_blocking) {
-  torch::nn::Module::to(device, dtype, non_blocking);
-  restore_counters();
-}
-
-void ReferenceBatchNormBase::to(torch::Dtype dtype, bool non_blocking) {
-  torch::nn::Module::to(dtype, non_blocking);
-  restore_counters();
-}
-
-void ReferenceBatchNormBase::restore_counters() {
-  for (Tensor* counter : {&num_batches_tracked, &num_ref_captures}) {
-    if (counter->defined()) counter->set_data(counter->to(torch::kLong));
-  }
-}
-
-void ReferenceBatchNormBase::reset_running_stats() {
-  running_mean.zero_();
-  running_var.fill_(1);
-  num_batches_tracked.zero_();
+  BatchStatisticsLayer::register_state();
+  if (has_reference()) register_reference(*this, channels());
 }
 
 void ReferenceBatchNormBase::reset_parameters() {
-  reset_running_stats();
-  if (has_reference()) {
-    ref_mean.zero_();
-    ref_var.fill_(1);
-    num_ref_captures.zero_();
-  }
-  if (options.affine()) {
-    torch::NoGradGuard no_grad;
-    weight.fill_(1);
-    bias.zero_();
-  }
+  BatchStatisticsLayer::reset_parameters();
+  reset_reference();
 }
 
-void ReferenceBatchNormBase::learn_affine(bool on) {
-  if (!options.affine()) return;
-  weight.requires_grad_(on);
-  bias.requires_grad_(on);
+Tensor ReferenceBatchNormBase::compute(const Tensor& x, const ops::Then& then) {
+  return capturing_ && !frozen() ? compute_capture(x, then) : BatchStatisticsLayer::compute(x, then);
 }
 
-void ReferenceBatchNormBase::set_population(const Tensor& mean, const Tensor& var) {
-  for (const Tensor& given : {mean, var}) {
-    if (given.dim() != 1 || given.size(0) != options.num_features() ||
-        !torch::isfinite(given).all().item<bool>()) {
-      user_error("{}: population statistics must be {} finite numbers", type_name_, options.num_features());
-    }
-  }
-  population_mean_ = mean.detach().to(running_mean.options()).clone();
-  population_var_ = var.detach().to(running_var.options()).clone();
-}
-
-bool ReferenceBatchNormBase::reference_captured() const {
-  return has_reference() && num_ref_captures.item<std::int64_t>() > 0;
-}
-
-Tensor ReferenceBatchNormBase::forward(const Tensor& x) {
-  check_input(x);
-  if (x.numel() == 0) {
-    // Nothing to normalize, but the affine parameters stay in the graph and get their zero gradients.
-    return options.affine() ? x * weight.sum() + bias.sum() : x.clone();
-  }
-  if (capturing_ && !frozen()) return forward_capture(x);
-  switch (statistics_) {
-    case Statistics::kRunning:
-      return normalize(x, {running_mean, running_var});
-    case Statistics::kPopulation:
-      if (!population_mean_.defined())
-        user_error("{}: its population statistics were never taken", type_name_);
-      return normalize(x, {population_mean_.to(x.device()), population_var_.to(x.device())});
-    case Statistics::kByMode:
-      if (!is_training()) return normalize(x, {running_mean, running_var});
-      break;
-    case Statistics::kBatch:
-      break;
-  }
-  return forward_batch(x);
-}
-
-Tensor ReferenceBatchNormBase::forward_capture(const Tensor& x) {
-  const Moments own = ops::channel_moments(x);
+Tensor ReferenceBatchNormBase::compute_capture(const Tensor& x, const ops::Then& then) {
+  NormalizeBy by;
+  by.sets = {{x.size(0), 1}};
+  const auto out = apply(x, by, then);
   // A moving reference is the layer's own; the batch only passes through.
-  if (has_reference() && options.reference() != Reference::kMoving) store_reference(own);
-  return normalize(x, own);
+  if (has_reference() && options.reference() != Reference::kMoving) {
+    store_reference(out.sources[0].mean.flatten(), out.sources[0].var.flatten());
+  }
+  return out.y;
 }
 
-Tensor ReferenceBatchNormBase::forward_batch(const Tensor& x) {
-  if (reference_rows_ > 0 && options.reference() == Reference::kLive && has_reference())
-    return forward_live(x);
-  if (!has_reference() && x.numel() == x.size(1)) {
-    user_error("{}: expected more than 1 value a channel in training, got an input of shape [{}]", type_name_,
-               fmt::join(x.sizes(), ", "));
-  }
-  if (options.reference() == Reference::kLive && has_reference() && is_training()) {
+Tensor ReferenceBatchNormBase::compute_by_batch(const Tensor& x, const ops::Then& then) {
+  const bool live = options.reference() == Reference::kLive && has_reference();
+  if (live && reference_rows_ > 0) return compute_live(x, then);
+  if (live && is_training()) {
     user_error(
         "{}: a live reference needs its samples in front of the batch; call the model through "
         "ReferenceKeeper::forward",
-        type_name_);
+        type_name());
   }
-  return normalize_blended(x, {});
+  if (!has_reference()) require_values(x.numel() / x.size(1), x, "a channel in training");
+  return compute_blended(x, then);
 }
 
-Tensor ReferenceBatchNormBase::forward_live(const Tensor& x) {
+/// The weights of the batch and of the reference, in that order.
+void ReferenceBatchNormBase::set_weights(NormalizeBy& by, std::int64_t samples) const {
+  const double l1 = options.reference_weight().value_or(1.0 / static_cast<double>(samples + 1));
+  by.mean_weights = by.var_weights = torch::tensor({1 - l1, l1}, torch::dtype(torch::kDouble));
+  by.mixture = options.variance() == VarianceBlend::kMixture;
+}
+
+Tensor ReferenceBatchNormBase::compute_blended(const Tensor& x, const ops::Then& then) {
+  NormalizeBy by;
+  by.sets = {{x.size(0), 1}};
+  const std::int64_t values = x.numel() / x.size(1);
+  // A moving reference starts from the first batch's own statistics.
+  const bool first_of_moving = options.reference() == Reference::kMoving && !reference_captured();
+  if (!has_reference() || first_of_moving) {
+    const auto out = apply(x, by, then);
+    record(plain_observation(out.sources[0], values));
+    if (has_reference()) update_moving_reference(out.sources[0]);
+    return out.y;
+  }
+  if (!reference_captured()) {
+    user_error(
+        "{}({}): its reference was never captured; call capture_reference(model, batch) or train through a "
+        "ReferenceKeeper",
+        type_name(), channels());
+  }
+  by.stored_mean = ref_mean;
+  by.stored_var = ref_var;
+  set_weights(by, x.size(0));
+  const auto out = apply(x, by, then);
+  record_blend(out.sources[0], {ref_mean.to(torch::kDouble), ref_var.to(torch::kDouble)}, by, values);
+  if (options.reference() == Reference::kMoving) update_moving_reference(out.sources[0]);
+  return out.y;
+}
+
+/// Algorithm 2 to the letter: x begins with the reference's samples, which are normalized by their own
+/// statistics.
+Tensor ReferenceBatchNormBase::compute_live(const Tensor& x, const ops::Then& then) {
   const std::int64_t rows = reference_rows_;
-  if (x.size(0) < rows) {
-    user_error("{}: {} samples arrived, expected {} of the reference in front of the batch", type_name_,
+  const std::int64_t samples = x.size(0) - rows;
+  if (samples < 0) {
+    user_error("{}: {} samples arrived, expected {} of the reference in front of the batch", type_name(),
                x.size(0), rows);
   }
-  const Tensor reference_part = x.narrow(0, 0, rows);
-  const Tensor batch_part = x.narrow(0, rows, x.size(0) - rows);
-  const Moments reference = ops::channel_moments(reference_part);
-  if (is_training() && update_statistics_) store_reference({reference.mean.detach(), reference.var.detach()});
-  const Tensor reference_out = normalize(reference_part, reference);
-  if (batch_part.numel() == 0) return reference_out;
-  return torch::cat({reference_out, normalize_blended(batch_part, reference)});
-}
-
-/// Normalizes by the batch's statistics blended with `reference` (undefined: the stored one), and records
-/// them.
-Tensor ReferenceBatchNormBase::normalize_blended(const Tensor& x, const Moments& reference) {
-  const Moments batch = ops::channel_moments(x);
-  Moments blended = batch;
-  if (has_reference()) {
-    blended = blend(batch, reference.mean.defined() ? reference : stored_reference(batch), x.size(0));
+  NormalizeBy by;
+  if (samples == 0) {
+    by.sets = {{rows, 1}};
+    return apply(x, by, then).y;
   }
-  record(batch, blended, x.numel() / x.size(1));
-  return normalize(x, blended);
+  by.sets = {{samples, 1}};
+  by.reference_rows = rows;
+  set_weights(by, samples);
+  const auto out = apply(x, by, then);
+  const auto& [batch, reference] = std::tie(out.sources[0], out.sources[1]);
+  if (updating()) store_reference(reference.mean.flatten(), reference.var.flatten());
+  record_blend(batch, reference, by, samples * x.numel() / (x.size(0) * x.size(1)));
+  return out.y;
 }
 
-void ReferenceBatchNormBase::record(const Moments& batch, const Moments& blended, std::int64_t values) {
-  torch::NoGradGuard no_grad;
-  if (observer_) {
-    observer_({batch.mean.detach(), batch.var.detach(), blended.mean.detach(), blended.var.detach(), values});
+void ReferenceBatchNormBase::record_blend(const SetMoments& batch, const SetMoments& reference,
+                                          const NormalizeBy& by, std::int64_t values) {
+  const double l1 = by.mean_weights[1].item<double>();
+  BatchObservation seen = plain_observation(batch, values);
+  const Tensor ref_mean_now = reference.mean.flatten().to(seen.raw_mean.scalar_type());
+  seen.blended_mean = torch::lerp(seen.raw_mean, ref_mean_now, l1);
+  seen.blended_var = torch::lerp(seen.raw_var, reference.var.flatten().to(seen.raw_var.scalar_type()), l1);
+  if (by.mixture) seen.blended_var += (seen.raw_mean - ref_mean_now).square() * (l1 * (1 - l1));
+  record(seen);
+}
+
+void ReferenceBatchNormBase::update_moving_reference(const SetMoments& batch) {
+  if (!updating()) return;
+  const auto seen = static_cast<double>(num_ref_captures.item<std::int64_t>());
+  const double rate = std::max(options.reference_momentum(), 1 / (seen + 1));
+  if (average_into(ref_mean, ref_var, batch.mean.flatten(), batch.var.flatten(), rate)) {
+    num_ref_captures.add_(1);
   }
-  if (!is_training() || !update_statistics_) return;
-  update_running(blended, values);
-  if (has_reference() && options.reference() == Reference::kMoving) update_moving_reference(batch);
 }
 
-Tensor ReferenceBatchNormBase::normalize(const Tensor& x, const Moments& by) const {
-  return ops::channel_normalize(x, by.mean, by.var, weight, bias, options.eps());
-}
-
-Moments ReferenceBatchNormBase::blend(const Moments& batch, const Moments& reference,
-                                      std::int64_t samples) const {
-  const double l1 = options.reference_weight().value_or(1.0 / static_cast<double>(samples + 1));
-  Moments blended{torch::lerp(batch.mean, reference.mean.to(batch.mean.scalar_type()), l1),
-                  torch::lerp(batch.var, reference.var.to(batch.var.scalar_type()), l1)};
-  if (options.variance() == VarianceBlend::kMixture) {
-    blended.var = blended.var + (batch.mean - reference.mean).square() * (l1 * (1 - l1));
-  }
-  return blended;
-}
-
-Moments ReferenceBatchNormBase::stored_reference(const Moments& batch) const {
-  if (reference_captured()) return {ref_mean, ref_var};
-  // A moving reference starts from the first batch's own statistics.
-  if (options.reference() == Reference::kMoving) return {batch.mean.detach(), batch.var.detach()};
-  user_error(
-      "{}({}): its reference was never captured; call capture_reference(model, batch) or train through a "
-      "ReferenceKeeper",
-      type_name_, options.num_features());
-}
-
-void ReferenceBatchNormBase::update_running(const Moments& blended, std::int64_t values) {
-  const Tensor finite = all_finite(blended);
-  num_batches_tracked.add_(finite);
-  if (!options.momentum() && num_batches_tracked.item<std::int64_t>() == 0) return;
-  const double rate = newest_weight(options.momentum(), num_batches_tracked);
-  const double unbiased = values > 1 ? static_cast<double>(values) / static_cast<double>(values - 1) : 1.0;
-  average_into(running_mean, blended.mean, rate, finite);
-  average_into(running_var, blended.var * unbiased, rate, finite);
-}
-
-void ReferenceBatchNormBase::update_moving_reference(const Moments& batch) {
-  const Tensor finite = all_finite(batch);
-  num_ref_captures.add_(finite);
-  const std::int64_t seen = num_ref_captures.item<std::int64_t>();
-  if (seen == 0) return;
-  const double rate = std::max(options.reference_momentum(), 1.0 / static_cast<double>(seen));
-  average_into(ref_mean, batch.mean, rate, finite);
-  average_into(ref_var, batch.var, rate, finite);
-}
-
-void ReferenceBatchNormBase::store_reference(const Moments& reference) {
-  torch::NoGradGuard no_grad;
-  const Tensor finite = all_finite(reference);
-  average_into(ref_mean, reference.mean, 1.0, finite);
-  average_into(ref_var, reference.var, 1.0, finite);
-  num_ref_captures.add_(finite);
-}
-
-void ReferenceBatchNormBase::check_input(const Tensor& x) const {
-  const bool right_axes = x.dim() == dims_ + 2 || (dims_ == 1 && x.dim() == 2);
-  if (!right_axes || x.size(1) != options.num_features()) {
-    user_error("{}: expected an input of {} with {} channels, got shape [{}]", type_name_,
-               dims_ == 1 ? "2 or 3 axes" : fmt::format("{} axes", dims_ + 2), options.num_features(),
-               fmt::join(x.sizes(), ", "));
-  }
-  if (!x.is_floating_point()) user_error("{}: expected floating-point values", type_name_);
-}
-
-void ReferenceBatchNormBase::pretty_print(std::ostream& stream) const {
+std::string ReferenceBatchNormBase::more_options() const {
   static constexpr const char* kNames[] = {"refreshed", "fixed", "live", "moving"};
-  stream << fmt::format(
-      "refnorm::{}({}, eps={}, momentum={}, affine={}", type_name_, options.num_features(), options.eps(),
-      options.momentum() ? fmt::format("{}", *options.momentum()) : "cumulative", options.affine());
+  std::string text = fmt::format(", momentum={}",
+                                 options.momentum() ? fmt::format("{}", *options.momentum()) : "cumulative");
   if (has_reference()) {
-    stream << fmt::format(
-        ", reference={}, reference_weight={}", kNames[static_cast<int>(options.reference())],
-        options.reference_weight() ? fmt::format("{}", *options.reference_weight()) : "1/(m+1)");
+    text +=
+        fmt::format(", reference={}, reference_weight={}", kNames[static_cast<int>(options.reference())],
+                    options.reference_weight() ? fmt::format("{}", *options.reference_weight()) : "1/(m+1)");
   }
-  stream << ")";
+  return text;
+}
+
+NormEntry batch_norm_entry() {
+  return {{"bn", "batch normalization",
+           "y = weight · (x − mu_B) / sqrt(var_B + eps) + bias; mu_B, var_B over the batch and all positions "
+           "of a channel",
+           "Ioffe & Szegedy 2015; Algorithm 1", running_options()},
+          [](OptionReader& reader, std::int64_t channels, int dims) {
+            BatchNormOptions options(channels);
+            read_affine(reader, options);
+            read_running(reader, options);
+            return made<BatchNormBase>(reader, options, dims);
+          }};
+}
+
+NormEntry reference_batch_norm_entry() {
+  std::vector<NormOption> options{
+      {"refreshed", "the reference batch's statistics are taken again with the current weights (default)"},
+      {"fixed", "they are taken once, before training: section 3 of the paper to the letter"},
+      {"live", "the reference batch goes through the network beside every batch: Algorithm 2 to the letter"},
+      {"moving", "no reference batch: moving averages of the layer's own statistics (a control)"},
+      {"every=K", "steps between two captures of a refreshed reference (10)"},
+      {"weight=W", "the reference's weight lambda_1, 0 to 1 (1/(m+1), m the samples in the batch)"},
+      {"variance=linear|mixture", "eq. 16 as printed, or the variance of the blended distribution (linear)"},
+      {"ref_momentum=M", "weight of the newest batch in a moving reference (0.01)"},
+  };
+  return {{"rbn", "reference batch normalization",
+           "as bn, by mu' = (1 − w)·mu_B + w·mu_ref, var' = (1 − w)·var_B + w·var_ref, w = 1/(m+1)",
+           "the paper's Algorithm 2, eq. 11-16", running_options(std::move(options))},
+          [](OptionReader& reader, std::int64_t channels, int dims) {
+            ReferenceBatchNormOptions given(channels);
+            read_affine(reader, given);
+            read_running(reader, given);
+            if (const auto policy = reader.word({"refreshed", "fixed", "live", "moving"})) {
+              given.reference(*policy == "fixed"    ? Reference::kFixed
+                              : *policy == "live"   ? Reference::kLive
+                              : *policy == "moving" ? Reference::kMoving
+                                                    : Reference::kRefreshed);
+            }
+            if (const auto every = reader.count("every", 1)) given.refresh_every(*every);
+            if (const auto weight = reader.number("weight", 0, 1)) given.reference_weight(*weight);
+            if (reader.text("variance", {"linear", "mixture"}) == "mixture")
+              given.variance(VarianceBlend::kMixture);
+            if (const auto momentum = reader.number("ref_momentum", 0, 1))
+              given.reference_momentum(*momentum);
+            return made<ReferenceBatchNormBase>(reader, given, dims);
+          }};
 }
 
 }  // namespace refnorm

@@ -147,6 +147,10 @@ void Trainer::finish_epoch() {
   state_.last_epoch = std::exchange(state_.epoch, {});
   bool better = false;
   if (data_.validation->size() > 0) {
+    {
+      const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
+      reference_.prepare_evaluation();
+    }
     const metrics::Tally tally =
         evaluate(network_, *data_.validation, kEvaluationBatch, Statistics::kByMode, compute_);
     line["validation_loss"] = tally.mean_loss();

@@ -64,6 +64,15 @@ TEST_F(RecipeTest, ReadsWhatItWrites) {
   EXPECT_EQ(read(text).train.lr, 0.1);
 }
 
+TEST_F(RecipeTest, TakesANormAsATable) {
+  const std::string arm = "[[arm]]\nname = \"a\"\n";
+  EXPECT_EQ(read(arm + "norm = { kind = \"rbn\", live = true, weight = 0.25 }").arms[0].norm,
+            "rbn:live,weight=0.25");
+  EXPECT_EQ(read(arm + "[arm.norm]\nkind = \"gn\"\ngroups = 2").arms[0].norm, "gn:2");
+  EXPECT_EQ(error(arm + "norm = { kind = \"gn\", groups = 0 }"),
+            "arm.0: norm: gn: groups is '0', expected a whole number of at least 1");
+}
+
 TEST_F(RecipeTest, TakesOverridesAndSaysSo) {
   const Recipe recipe =
       read(kSmall, {"train.epochs=1", "arm.1.norm=rbn:live", "reference.size=16", "sampler.kind=iid"});

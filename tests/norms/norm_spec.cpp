@@ -18,9 +18,65 @@ std::string parse_error(const std::string& text) {
 
 TEST(NormSpec, IsWrittenAsItIsRead) {
   for (const char* text : {"none", "bn", "bn:eps=1e-3,plain", "rbn", "rbn:fixed", "rbn:live,weight=0.1",
-                           "rbn:every=50,variance=mixture"}) {
+                           "rbn:every=50,variance=mixture", "gn:16", "gn:2,eps=1e-3", "ghost:8", "vbn",
+                           "brn:r_max=2,warmup=100", "sn", "in:plain", "frozen_bn"}) {
     EXPECT_EQ(NormSpec::parse(text).to_string(), text);
   }
+}
+
+TEST(NormSpec, TakesABareNumberForWhatItIsCalledBy) {
+  EXPECT_EQ(NormSpec::parse("gn:16"), NormSpec::parse("gn:groups=16"));
+  EXPECT_EQ(NormSpec::parse("ghost:size=4").to_string(), "ghost:4");
+  EXPECT_EQ(parse_error("bn:16"), "norm: bn: option '16' is not known; known are: eps, plain, momentum, cumulative");
+}
+
+TEST(NormSpec, IsWrittenAndReadAsToml) {
+  EXPECT_EQ(NormSpec::parse("rbn:live,weight=0.1").to_toml(),
+            "{ kind = \"rbn\", live = true, weight = 0.1 }");
+  EXPECT_EQ(NormSpec::parse("rbn:variance=mixture").to_toml(), "{ kind = \"rbn\", variance = \"mixture\" }");
+  EXPECT_EQ(NormSpec::parse("gn:16").to_toml(), "{ kind = \"gn\", groups = 16 }");
+  for (const char* text : {"none", "rbn:live,weight=0.1", "gn:16", "brn:r_max=2,warmup=100",
+                           "bn:eps=1e-3,plain", "rbn:every=50,variance=mixture"}) {
+    const NormSpec spec = NormSpec::parse(text);
+    // A table has no order: the options are compared as a set.
+    NormSpec read = NormSpec::from_toml(spec.to_toml());
+    NormSpec sorted = spec;
+    std::sort(read.options.begin(), read.options.end());
+    std::sort(sorted.options.begin(), sorted.options.end());
+    EXPECT_EQ(read.kind, sorted.kind);
+    ASSERT_EQ(read.options.size(), sorted.options.size()) << text;
+    for (std::size_t i = 0; i < read.options.size(); ++i)
+      EXPECT_EQ(read.options[i].first, sorted.options[i].first);
+    make_norm(read, 16, 2);
+  }
+  EXPECT_EQ(NormSpec::from_toml("{ kind = 'rbn', live = false, weight = 0.25 }"),
+            NormSpec::parse("rbn:weight=0.25"));
+}
+
+TEST(NormSpec, SaysWhatIsWrongWithToml) {
+  const auto error = [](const char* text) {
+    return message_of<UserError>([&] { NormSpec::from_toml(text); });
+  };
+  EXPECT_NE(error("{ kind = ").find("is no TOML table"), std::string::npos);
+  EXPECT_NE(error("3").find("is no TOML table"), std::string::npos);
+  EXPECT_NE(error("{ weight = 0.1 }").find("has no kind"), std::string::npos);
+  EXPECT_EQ(error("{ kind = 'rbn', wieght = 0.1 }"),
+            "norm: rbn: option 'wieght' is not known, did you mean 'weight'?");
+  EXPECT_EQ(error("{ kind = 'gn', groups = [1] }"),
+            "norm: gn: 'groups' is a list or a table, expected one value");
+}
+
+TEST(NormSpec, KnowsThePaperFamily) {
+  std::vector<std::string> names;
+  for (const NormKind& kind : norm_kinds()) names.push_back(kind.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"none", "bn", "rbn", "brn", "ln", "in", "gn", "sn", "frozen_bn",
+                                             "ghost", "vbn"}));
+}
+
+TEST(NormSpec, NamesGroupsThatWouldDivide) {
+  EXPECT_EQ(
+      message_of<UserError>([] { make_norm(NormSpec::parse("gn"), 30, 2); }),
+      "group_norm: 30 channels do not divide into 32 groups, expected one of 1, 2, 3, 5, 6, 10, 15, 30");
 }
 
 TEST(NormSpec, BecomesTheLayerThatItDescribes) {

@@ -1,0 +1,221 @@
+#include <memory>
+
+#include <refnorm/kernels/normalize.h>
+#include <refnorm/kernels/schedule.h>
+
+namespace refnorm::kernels {
+namespace {
+
+template <class V>
+class Array {
+ public:
+  explicit Array(std::int64_t size)
+      : values_(std::make_unique_for_overwrite<V[]>(static_cast<std::size_t>(size))) {}
+  V* get() const { return values_.get(); }
+
+ private:
+  std::unique_ptr<V[]> values_;
+};
+
+/// The coefficients of all cells, and what forward and backward share.
+template <class T>
+class Pipeline {
+ public:
+  using V = Compute<T>;
+  Pipeline(const Problem<T>& given, const SetStatistics& statistics, const Workers& who, std::int64_t arrays)
+      : problem(given),
+        workers(who),
+        sets(problem.shape, *problem.blend),
+        schedule(problem.shape, sets, workers.count, arrays * static_cast<std::int64_t>(sizeof(T))),
+        blender(problem.shape, *problem.blend, sets, problem.affine, statistics),
+        centre(sets.cells()),
+        scale(sets.cells()),
+        shift(sets.cells()) {}
+
+  ForwardCoefficients<V> at(std::int64_t cell) const {
+    return {centre.get() + cell, scale.get() + cell, shift.get() + cell};
+  }
+  std::int64_t cell(std::int64_t block, std::int64_t channel) const {
+    return block * problem.shape.channels + channel;
+  }
+  void coefficients(const Region& region) const {
+    blender.template forward_coefficients<V>(region, centre.get(), scale.get(), shift.get());
+  }
+
+  /// first(tile, cell, offset) over memory, between(region) on numbers, second(tile, cell, offset) over
+  /// memory. In phases, `first` writes at partial cells, which merge() then brings together.
+  template <class First, class Merge, class Between, class Second>
+  void run(const First& first, const Merge& merge, const Between& between, const Second& second) const {
+    if (schedule.fused()) {
+      workers.run(static_cast<std::int64_t>(schedule.chunks().size()), [&](std::int64_t i) {
+        const Region& region = schedule.chunks()[static_cast<std::size_t>(i)];
+        each_piece(region, first);
+        between(region);
+        each_piece(region, second);
+      });
+      return;
+    }
+    const std::int64_t partial = sets.cells();
+    const auto& slices = schedule.slices();
+    const auto each_slice = [&](const auto& sweep, std::int64_t stride) {
+      workers.run(static_cast<std::int64_t>(slices.size()), [&](std::int64_t i) {
+        const Schedule::Slice& slice = slices[static_cast<std::size_t>(i)];
+        const Schedule::Piece piece = schedule.piece(slice);
+        sweep(piece.tile, slice.part * stride + cell(slice.block, slice.channel_begin), piece.offset);
+      });
+    };
+    each_slice(first, partial);
+    if (schedule.parts() > 1) merge();
+    between(sets.whole());
+    each_slice(second, 0);
+  }
+
+  const Problem<T>& problem;
+  const Workers& workers;
+  StatisticSets sets;
+  Schedule schedule;
+  Blender blender;
+  Array<V> centre, scale, shift;
+
+ private:
+  template <class Sweep>
+  void each_piece(const Region& region, const Sweep& sweep) const {
+    for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
+      const Schedule::Piece piece = schedule.piece(b, region);
+      sweep(piece.tile, cell(b, region.channel_begin), piece.offset);
+    }
+  }
+};
+
+/// Brings the parts of each cell together: mean and m2 are [parts, cells], and the first cells become the
+/// whole.
+void merge_moments(const StatisticSets& sets, const Schedule& schedule, std::int64_t channels, double* mean,
+                   double* m2) {
+  const std::int64_t cells = sets.cells();
+  const std::int64_t parts = schedule.parts();
+  for (std::int64_t b = 0; b < sets.blocks(); ++b) {
+    const auto rows = [&](std::int64_t part) {
+      const Schedule::Slice& slice = schedule.slices()[static_cast<std::size_t>(b * parts + part)];
+      return static_cast<double>(slice.row_end - slice.row_begin);
+    };
+    for (std::int64_t cell = b * channels; cell < (b + 1) * channels; ++cell) {
+      double sum = 0;
+      for (std::int64_t p = 0; p < parts; ++p) sum += rows(p) * mean[p * cells + cell];
+      const double centre = sum / static_cast<double>(sets.cell_values(b));
+      double squares = 0;
+      for (std::int64_t p = 0; p < parts; ++p) {
+        const double away = mean[p * cells + cell] - centre;
+        squares += m2[p * cells + cell] + rows(p) * away * away;
+      }
+      mean[cell] = centre;
+      m2[cell] = squares;
+    }
+  }
+}
+
+void merge_sums(const StatisticSets& sets, const Schedule& schedule, double* sums) {
+  for (std::int64_t part = 1; part < schedule.parts(); ++part) {
+    for (std::int64_t cell = 0; cell < sets.cells(); ++cell) sums[cell] += sums[part * sets.cells() + cell];
+  }
+}
+
+}  // namespace
+
+Workers sequential() {
+  return {1, [](std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
+            for (std::int64_t task = 0; task < tasks; ++task) body(task);
+          }};
+}
+
+template <class T>
+void normalize(const Problem<T>& problem, const T* residual, const ForwardOutputs<T>& out,
+               const Workers& workers) {
+  const Pipeline<T> pipeline(problem, {out.mean, out.var}, workers, residual != nullptr ? 3 : 2);
+  const StatisticSets& sets = pipeline.sets;
+  const bool needs_moments = !sets.sources().empty();
+  const std::int64_t numbers = needs_moments ? sets.cells() * pipeline.schedule.parts() : 0;
+  const Array<double> mean(numbers);
+  const Array<double> m2(numbers);
+  pipeline.run(
+      [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
+        if (needs_moments)
+          problem.sweeps->moments(problem.x + offset, tile, mean.get() + cell, m2.get() + cell);
+      },
+      [&] {
+        if (needs_moments)
+          merge_moments(sets, pipeline.schedule, problem.shape.channels, mean.get(), m2.get());
+      },
+      [&](const Region& region) {
+        sets.gather(region, mean.get(), m2.get(), out.mean, out.var);
+        pipeline.coefficients(region);
+      },
+      [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
+        problem.sweeps->apply(problem.x + offset, residual != nullptr ? residual + offset : nullptr,
+                              out.y + offset, tile, pipeline.at(cell), problem.relu);
+      });
+}
+
+template <class T>
+void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, const BackwardOutputs<T>& out,
+                        const Workers& workers) {
+  using V = Compute<T>;
+  const std::int64_t arrays = 3 + (in.y != nullptr ? 1 : 0) + (out.dresidual != nullptr ? 1 : 0);
+  const Pipeline<T> pipeline(problem, in.statistics, workers, arrays);
+  const StatisticSets& sets = pipeline.sets;
+  const std::int64_t numbers = sets.cells() * pipeline.schedule.parts();
+  const Array<double> g(numbers);
+  const Array<double> gx(numbers);
+  const Array<double> mean_grad(sets.sets());
+  const Array<double> var_grad(sets.sets());
+  const Array<V> g_scale(sets.cells());
+  const Array<V> x_scale(sets.cells());
+  const Array<V> dx_shift(sets.cells());
+  const auto activation = [&](std::int64_t offset) {
+    return Activation<T>{problem.relu, in.y != nullptr ? in.y + offset : nullptr};
+  };
+  // The gate and the sums need the forward coefficients first.
+  if (!pipeline.schedule.fused()) pipeline.coefficients(sets.whole());
+  const std::int64_t cells = sets.cells();
+  pipeline.run(
+      [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
+        const std::int64_t whole = cell % cells;
+        if (pipeline.schedule.fused()) {
+          const std::int64_t block = whole / problem.shape.channels;
+          const std::int64_t channel = whole % problem.shape.channels;
+          pipeline.coefficients({block, block + 1, channel, channel + tile.channels});
+        }
+        problem.sweeps->gradient_sums(problem.x + offset, in.dy + offset, activation(offset), tile,
+                                      pipeline.at(whole), g.get() + cell, gx.get() + cell);
+      },
+      [&] {
+        merge_sums(sets, pipeline.schedule, g.get());
+        merge_sums(sets, pipeline.schedule, gx.get());
+      },
+      [&](const Region& region) {
+        pipeline.blender.template set_gradients<V>(region, g.get(), gx.get(), mean_grad.get(),
+                                                   var_grad.get());
+        pipeline.blender.template backward_coefficients<V>(region, mean_grad.get(), var_grad.get(),
+                                                           g_scale.get(), x_scale.get(), dx_shift.get());
+      },
+      [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
+        if (out.dx == nullptr && out.dresidual == nullptr) return;
+        problem.sweeps->gradient_apply(problem.x + offset, in.dy + offset, activation(offset),
+                                       out.dx != nullptr ? out.dx + offset : nullptr,
+                                       out.dresidual != nullptr ? out.dresidual + offset : nullptr, tile,
+                                       pipeline.at(cell),
+                                       {g_scale.get() + cell, x_scale.get() + cell, dx_shift.get() + cell});
+      });
+  pipeline.blender.template parameter_gradients<V>(g.get(), gx.get(), out.weight, out.bias, out.mean_weights,
+                                                   out.var_weights);
+}
+
+#define REFNORM_INSTANTIATE(T)                                                                       \
+  template void normalize<T>(const Problem<T>&, const T*, const ForwardOutputs<T>&, const Workers&); \
+  template void normalize_backward<T>(const Problem<T>&, const BackwardInputs<T>&,                   \
+                                      const BackwardOutputs<T>&, const Workers&);
+REFNORM_INSTANTIATE(float)
+REFNORM_INSTANTIATE(double)
+REFNORM_INSTANTIATE(Bfloat16)
+#undef REFNORM_INSTANTIATE
+
+}  // namespace refnorm::kernels

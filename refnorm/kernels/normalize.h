@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+
+#include <refnorm/kernels/blend.h>
+
+namespace refnorm::kernels {
+
+/// Who works: `run(tasks, body)` calls body(0) … body(tasks − 1), each once, up to `count` of them at a time.
+/// Results depend on the count, not on the order.
+struct Workers {
+  int count = 1;
+  std::function<void(std::int64_t tasks, const std::function<void(std::int64_t)>& body)> run;
+};
+
+/// One thread, in order.
+Workers sequential();
+
+/// What is normalized, and how; shared by forward and backward.
+template <class T>
+struct Problem {
+  Shape shape;
+  const Blend* blend = nullptr;
+  AffineParameters affine;
+  const Sweeps<T>* sweeps = nullptr;
+  bool relu = false;
+  const T* x = nullptr;
+};
+
+/// y = act(norm(x) [+ residual]), and the statistics of all sets of the blend, [sets] each (see
+/// StatisticSets).
+template <class T>
+struct ForwardOutputs {
+  T* y = nullptr;
+  double* mean = nullptr;
+  double* var = nullptr;
+};
+template <class T>
+void normalize(const Problem<T>& problem, const T* residual, const ForwardOutputs<T>& out,
+               const Workers& workers);
+
+/// What backward gets: the upstream gradient, the statistics that forward gave, and y where a residual was
+/// added before a ReLU.
+template <class T>
+struct BackwardInputs {
+  const T* dy = nullptr;
+  const T* y = nullptr;
+  SetStatistics statistics{};
+};
+/// Gradients; dx, dresidual and the last two may be null.
+template <class T>
+struct BackwardOutputs {
+  T* dx = nullptr;
+  T* dresidual = nullptr;
+  double* weight = nullptr;  ///< [C]
+  double* bias = nullptr;    ///< [C]
+  double* mean_weights = nullptr;
+  double* var_weights = nullptr;
+};
+template <class T>
+void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, const BackwardOutputs<T>& out,
+                        const Workers& workers);
+
+}  // namespace refnorm::kernels

@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <stdexcept>
+
+#include <refnorm/kernels/statistic_sets.h>
+
+namespace refnorm::kernels {
+
+StatisticSets::StatisticSets(const Shape& shape, const Blend& blend)
+    : shape_(shape), reference_block_(blend.reference_rows > 0), stored_(!blend.stored_mean.empty()) {
+  const std::int64_t own = shape.samples - blend.reference_rows;
+  if (own < 0) throw std::invalid_argument("more reference rows than samples");
+  if (reference_block_ && stored_) throw std::invalid_argument("reference rows and a stored reference");
+  std::int64_t unit = std::max<std::int64_t>(own, 1);
+  for (const Partition& partition : blend.partitions)
+    unit = std::min(unit, std::max<std::int64_t>(partition.samples, 1));
+  bounds_.push_back(0);
+  if (reference_block_) bounds_.push_back(blend.reference_rows);
+  for (std::int64_t block = 1; block < own / unit; ++block)
+    bounds_.push_back(blend.reference_rows + block * unit);
+  if (own > 0) bounds_.push_back(shape.samples);
+
+  for (const Partition& partition : blend.partitions) add_source(partition, own, unit);
+  if (reference_block_) {
+    sources_.push_back({sets_, 1, shape.channels, 1, 1});
+    sets_ += shape.channels;
+    component_blocks_ = blocks();
+  }
+  const std::size_t weights = sources_.size() + (stored_ ? 1 : 0);
+  if (weights == 0) throw std::invalid_argument("a blend of nothing");
+  if (blend.mean_weights.size() != weights || blend.var_weights.size() != weights) {
+    throw std::invalid_argument("a blend needs one weight for each of its sources");
+  }
+}
+
+void StatisticSets::add_source(const Partition& partition, std::int64_t own_samples, std::int64_t unit) {
+  if (partition.channels < 1 || shape_.channels % partition.channels != 0) {
+    throw std::invalid_argument("channels do not divide into the sets");
+  }
+  const std::int64_t own_blocks = blocks() - (reference_block_ ? 1 : 0);
+  Source source;
+  source.offset = sets_;
+  source.channels_per_group = partition.channels;
+  source.groups = shape_.channels / partition.channels;
+  if (partition.samples >= own_samples) {
+    source.blocks = 1;
+    source.cells_per_block = own_blocks;
+  } else if (partition.samples == unit) {
+    source.blocks = own_blocks;
+    source.cells_per_block = 1;
+  } else {
+    throw std::invalid_argument("sets of samples do not nest");
+  }
+  component_blocks_ = std::max({component_blocks_, source.cells_per_block, std::int64_t{1}});
+  component_channels_ = std::max(component_channels_, partition.channels);
+  sets_ += source.blocks * source.groups;
+  sources_.push_back(source);
+}
+
+std::int64_t StatisticSets::set_of(std::size_t k, std::int64_t block, std::int64_t channel) const {
+  const Source& source = sources_[k];
+  if (reference_block_) {
+    const bool of_reference = k + 1 == sources_.size();
+    if (of_reference) return source.offset + channel;
+    if (block == 0) return -1;
+    block -= 1;
+  }
+  const std::int64_t row = std::min(block / source.cells_per_block, source.blocks - 1);
+  return source.offset + row * source.groups + channel / source.channels_per_group;
+}
+
+Region StatisticSets::cells_of(std::size_t k, std::int64_t set) const {
+  const Source& source = sources_[k];
+  const std::int64_t row = (set - source.offset) / source.groups;
+  const std::int64_t group = (set - source.offset) % source.groups;
+  Region cells{0, 1, group * source.channels_per_group, (group + 1) * source.channels_per_group};
+  if (reference_block_ && k + 1 == sources_.size()) return cells;
+  const std::int64_t first = reference_block_ ? 1 : 0;
+  cells.block_begin = first + row * source.cells_per_block;
+  cells.block_end = cells.block_begin + source.cells_per_block;
+  return cells;
+}
+
+std::int64_t StatisticSets::set_values(std::size_t k, std::int64_t set) const {
+  const Region cells = cells_of(k, set);
+  return (block_begin(cells.block_end) - block_begin(cells.block_begin)) * shape_.positions *
+         (cells.channel_end - cells.channel_begin);
+}
+
+void StatisticSets::gather_set(std::size_t k, std::int64_t set, const double* cell_mean,
+                               const double* cell_m2, double* mean, double* var) const {
+  const Region cells = cells_of(k, set);
+  const auto values = static_cast<double>(set_values(k, set));
+  const auto for_each = [&](const auto& body) {
+    for (std::int64_t b = cells.block_begin; b < cells.block_end; ++b) {
+      const auto n = static_cast<double>(cell_values(b));
+      for (std::int64_t c = cells.channel_begin; c < cells.channel_end; ++c) body(b * shape_.channels + c, n);
+    }
+  };
+  if (cells.block_end - cells.block_begin == 1 && cells.channel_end - cells.channel_begin == 1) {
+    const std::int64_t only = cells.block_begin * shape_.channels + cells.channel_begin;
+    mean[set] = cell_mean[only];
+    var[set] = cell_m2[only] / values;
+    return;
+  }
+  double sum = 0;
+  for_each([&](std::int64_t cell, double n) { sum += n * cell_mean[cell]; });
+  const double centre = sum / values;
+  double m2 = 0;
+  for_each([&](std::int64_t cell, double n) {
+    const double away = cell_mean[cell] - centre;
+    m2 += cell_m2[cell] + n * away * away;
+  });
+  mean[set] = centre;
+  var[set] = m2 / values;
+}
+
+void StatisticSets::gather(const Region& region, const double* cell_mean, const double* cell_m2, double* mean,
+                           double* var) const {
+  for (std::size_t k = 0; k < sources_.size(); ++k) {
+    const Source& source = sources_[k];
+    std::int64_t block = region.block_begin;
+    while (block < region.block_end) {
+      std::int64_t next = block + 1;
+      if (set_of(k, block, 0) >= 0) {
+        for (std::int64_t c = region.channel_begin; c < region.channel_end; c += source.channels_per_group) {
+          const std::int64_t set = set_of(k, block, c);
+          gather_set(k, set, cell_mean, cell_m2, mean, var);
+          next = std::max(next, cells_of(k, set).block_end);
+        }
+      }
+      if (reference_block_ && k + 1 == sources_.size()) break;
+      block = next;
+    }
+  }
+}
+
+}  // namespace refnorm::kernels

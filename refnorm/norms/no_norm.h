@@ -1,0 +1,22 @@
+#pragma once
+
+#include <torch/nn/cloneable.h>
+
+#include <refnorm/norms/norm_layer.h>
+
+namespace refnorm {
+
+/// y = x: the arm without normalization.
+class NoNormImpl : public NormLayer, public torch::nn::Cloneable<NoNormImpl> {
+ public:
+  void reset() override {}
+  torch::Tensor normalize(const torch::Tensor& x, const ops::Then& then) override;
+  void pretty_print(std::ostream& stream) const override { stream << "refnorm::NoNorm"; }
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
+    NormLayer::to(device, dtype, non_blocking);
+  }
+  void to(torch::Dtype dtype, bool non_blocking = false) override { NormLayer::to(dtype, non_blocking); }
+  using NormLayer::to;
+};
+
+}  // namespace refnorm

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <tuple>
+
+#include <torch/types.h>
+
+#include <refnorm/kernels/statistic_sets.h>
+
+namespace refnorm::ops {
+
+using torch::Tensor;
+using OptionalTensor = c10::optional<Tensor>;
+
+/// The settings of the operators below, beside the tensors that have gradients.
+struct NormalizeSettings {
+  bool relu = false;
+  std::vector<std::int64_t> sets;  ///< samples, channels of each partition, flat
+  std::int64_t reference_rows = 0;
+  OptionalTensor stored_mean, stored_var;
+  bool mixture = false;
+  double eps = 0;
+  OptionalTensor renorm_mean, renorm_var;
+  double r_max = 1, d_max = 0;
+};
+
+/// The tensors that may have gradients.
+struct NormalizeInputs {
+  Tensor x;
+  OptionalTensor weight, bias, residual;
+  Tensor mean_weights, var_weights;
+};
+
+/// y, and the mean and biased variance of all sets, [sets] each.
+using NormalizeOutputs = std::tuple<Tensor, Tensor, Tensor>;
+
+/// Gradients of x, weight, bias, residual, mean_weights, var_weights.
+using NormalizeGradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+
+/// [N, C, S] of x.
+kernels::Shape shape_of(const Tensor& x);
+
+/// The blend that the settings describe; the numbers it points to live in `numbers`.
+struct BlendNumbers {
+  Tensor stored_mean, stored_var, renorm_mean, renorm_var;
+};
+kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& settings,
+                        BlendNumbers& numbers);
+
+/// Through the kernels: dense float32, float64 and bfloat16 on the CPU.
+bool has_kernels(const Tensor& x);
+NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings);
+/// `y` is needed where a residual was added before a ReLU.
+NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const NormalizeInputs& inputs,
+                                                 const NormalizeSettings& settings, const OptionalTensor& y,
+                                                 const Tensor& mean, const Tensor& var);
+
+/// Composed of ATen's operators, on any device, differentiable as often as they are.
+NormalizeOutputs normalize_composed(const NormalizeInputs& inputs, const NormalizeSettings& settings);
+/// Its gradients, by autograd; `create_graph` makes them differentiable in turn.
+NormalizeGradients normalize_backward_composed(const Tensor& dy, const NormalizeInputs& inputs,
+                                               const NormalizeSettings& settings, bool create_graph);
+
+}  // namespace refnorm::ops

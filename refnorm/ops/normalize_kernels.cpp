@@ -1,0 +1,186 @@
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <refnorm/kernels/normalize.h>
+#include <refnorm/ops/normalize_call.h>
+
+namespace refnorm::ops {
+namespace {
+
+/// Values below which waking other threads costs more than they bring.
+constexpr std::int64_t kParallelValues = 32768;
+
+kernels::Workers workers_for(const Tensor& x) {
+  const int threads = at::get_num_threads();
+  if (threads == 1 || x.numel() < kParallelValues || at::in_parallel_region()) return kernels::sequential();
+  return {threads, [](std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
+            at::parallel_for(0, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
+              for (std::int64_t task = begin; task < end; ++task) body(task);
+            });
+          }};
+}
+
+at::MemoryFormat format_of(const Tensor& x) {
+  return x.suggest_memory_format();
+}
+
+/// The same values, dense, in x's memory format and dtype.
+Tensor like(const Tensor& tensor, const Tensor& x) {
+  return tensor.to(x.scalar_type()).contiguous(format_of(x));
+}
+
+Tensor doubles(const OptionalTensor& values) {
+  return values && values->defined() ? values->detach().to(torch::kDouble).contiguous() : Tensor();
+}
+
+std::span<const double> span_of(const Tensor& values) {
+  if (!values.defined()) return {};
+  return {values.data_ptr<double>(), static_cast<std::size_t>(values.numel())};
+}
+
+std::vector<double> vector_of(const Tensor& values) {
+  const Tensor numbers = doubles(values);
+  return {numbers.data_ptr<double>(), numbers.data_ptr<double>() + numbers.numel()};
+}
+
+/// Everything that forward and backward have in common, in the kernels' terms.
+struct Prepared {
+  Prepared(const NormalizeInputs& inputs, const NormalizeSettings& settings)
+      : x(inputs.x.contiguous(format_of(inputs.x))),
+        blend(blend_of(inputs, settings, numbers)),
+        weight(doubles(inputs.weight)),
+        bias(doubles(inputs.bias)) {}
+
+  Tensor x;
+  BlendNumbers numbers;
+  kernels::Blend blend;
+  Tensor weight, bias;
+};
+
+/// T as ATen and as the kernels call it.
+template <class Theirs>
+struct KernelType {
+  using type = Theirs;
+};
+template <>
+struct KernelType<c10::BFloat16> {
+  using type = kernels::Bfloat16;
+};
+
+template <class Theirs>
+auto* data(const Tensor& tensor) {
+  using Ours = typename KernelType<Theirs>::type;
+  return tensor.defined() ? reinterpret_cast<Ours*>(tensor.data_ptr<Theirs>())
+                          : nullptr;  // NOLINT: same bits
+}
+
+template <class Theirs>
+kernels::Problem<typename KernelType<Theirs>::type> problem_of(const Prepared& prepared, bool relu) {
+  using Ours = typename KernelType<Theirs>::type;
+  return {shape_of(prepared.x),
+          &prepared.blend,
+          {span_of(prepared.weight), span_of(prepared.bias)},
+          &kernels::plain_sweeps<Ours>(),
+          relu,
+          data<Theirs>(prepared.x)};
+}
+
+template <class Body>
+void dispatch(torch::ScalarType type, const Body& body) {
+  if (type == torch::kDouble) return body(double());
+  if (type == torch::kBFloat16) return body(c10::BFloat16());
+  body(float());
+}
+
+}  // namespace
+
+bool has_kernels(const Tensor& x) {
+  const auto type = x.scalar_type();
+  return x.is_cpu() && (type == torch::kFloat || type == torch::kDouble || type == torch::kBFloat16);
+}
+
+kernels::Shape shape_of(const Tensor& x) {
+  TORCH_CHECK(x.dim() >= 2, "refnorm::normalize: expected x[N, C, *], got ", x.dim(), " axes");
+  std::int64_t positions = 1;
+  for (std::int64_t axis = 2; axis < x.dim(); ++axis) positions *= x.size(axis);
+  const bool planar = x.dim() < 4 || x.suggest_memory_format() == at::MemoryFormat::Contiguous;
+  return {x.size(0), x.size(1), positions,
+          planar ? kernels::Layout::kPlanar : kernels::Layout::kChannelsLast};
+}
+
+kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& settings,
+                        BlendNumbers& numbers) {
+  numbers = {doubles(settings.stored_mean), doubles(settings.stored_var), doubles(settings.renorm_mean),
+             doubles(settings.renorm_var)};
+  kernels::Blend blend;
+  TORCH_CHECK(settings.sets.size() % 2 == 0,
+              "refnorm::normalize: sets come in pairs of samples and channels");
+  for (std::size_t i = 0; i + 1 < settings.sets.size(); i += 2) {
+    blend.partitions.push_back({settings.sets[i], settings.sets[i + 1]});
+  }
+  blend.reference_rows = settings.reference_rows;
+  blend.stored_mean = span_of(numbers.stored_mean);
+  blend.stored_var = span_of(numbers.stored_var);
+  blend.mean_weights = vector_of(inputs.mean_weights);
+  blend.var_weights = vector_of(inputs.var_weights);
+  blend.mixture = settings.mixture;
+  blend.eps = settings.eps;
+  blend.renormalization = {span_of(numbers.renorm_mean), span_of(numbers.renorm_var), settings.r_max,
+                           settings.d_max};
+  return blend;
+}
+
+NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings) {
+  const Prepared prepared(inputs, settings);
+  const Tensor& x = prepared.x;
+  const Tensor residual = inputs.residual ? like(*inputs.residual, x) : Tensor();
+  const Tensor y = torch::empty_like(x);
+  const std::int64_t sets = kernels::StatisticSets(shape_of(x), prepared.blend).sets();
+  const Tensor mean = torch::zeros({sets}, torch::kDouble);
+  const Tensor var = torch::zeros({sets}, torch::kDouble);
+  if (x.numel() > 0) {
+    dispatch(x.scalar_type(), [&](auto type) {
+      using Theirs = decltype(type);
+      kernels::normalize(problem_of<Theirs>(prepared, settings.relu), data<Theirs>(residual),
+                         {data<Theirs>(y), mean.data_ptr<double>(), var.data_ptr<double>()}, workers_for(x));
+    });
+  }
+  return {y, mean, var};
+}
+
+NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const NormalizeInputs& inputs,
+                                                 const NormalizeSettings& settings, const OptionalTensor& y,
+                                                 const Tensor& mean, const Tensor& var) {
+  const Prepared prepared(inputs, settings);
+  const Tensor& x = prepared.x;
+  const Tensor upstream = like(dy, x);
+  const bool by_output = settings.relu && inputs.residual.has_value();
+  const Tensor output = by_output ? like(y.value(), x) : Tensor();
+  const Tensor dx = torch::empty_like(x);
+  const Tensor dresidual = inputs.residual ? torch::empty_like(x) : Tensor();
+  const auto numbers = [](std::int64_t count) { return torch::zeros({count}, torch::kDouble); };
+  const Tensor dweight = numbers(x.size(1));
+  const Tensor dbias = numbers(x.size(1));
+  const Tensor dmeans = numbers(inputs.mean_weights.numel());
+  const Tensor dvars = numbers(inputs.var_weights.numel());
+  const bool blend_learns = inputs.mean_weights.requires_grad() || inputs.var_weights.requires_grad();
+  if (x.numel() > 0) {
+    dispatch(x.scalar_type(), [&](auto type) {
+      using Theirs = decltype(type);
+      kernels::normalize_backward(
+          problem_of<Theirs>(prepared, settings.relu),
+          {data<Theirs>(upstream), data<Theirs>(output), {mean.data_ptr<double>(), var.data_ptr<double>()}},
+          {data<Theirs>(dx), data<Theirs>(dresidual), dweight.data_ptr<double>(), dbias.data_ptr<double>(),
+           blend_learns ? dmeans.data_ptr<double>() : nullptr,
+           blend_learns ? dvars.data_ptr<double>() : nullptr},
+          workers_for(x));
+    });
+  }
+  const auto as = [](const Tensor& gradient, const OptionalTensor& parameter) {
+    return parameter && parameter->defined() ? gradient.to(parameter->scalar_type()) : Tensor();
+  };
+  return {dx,        as(dweight, inputs.weight),      as(dbias, inputs.bias),
+          dresidual, as(dmeans, inputs.mean_weights), as(dvars, inputs.var_weights)};
+}
+
+}  // namespace refnorm::ops
