@@ -2,6 +2,7 @@
 #include <torch/torch.h>
 
 #include <refnorm/kernels/normalize.h>
+#include <refnorm/kernels/simd_sweeps.h>
 #include <refnorm/ops/normalize_call.h>
 
 namespace refnorm::ops {
@@ -80,7 +81,7 @@ kernels::Problem<typename KernelType<Theirs>::type> problem_of(const Prepared& p
   return {shape_of(prepared.x),
           &prepared.blend,
           {span_of(prepared.weight), span_of(prepared.bias)},
-          &kernels::plain_sweeps<Ours>(),
+          &kernels::sweeps<Ours>(),
           relu,
           data<Theirs>(prepared.x)};
 }
