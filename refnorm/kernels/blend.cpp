@@ -10,169 +10,212 @@ double square(double value) {
   return value * value;
 }
 
-template <class Body>
-void for_each_cell(const Region& region, const Body& body) {
-  for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
-    for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) body(b, c);
-  }
-}
-
 }  // namespace
 
-Blender::Moments Blender::source(std::size_t k, std::int64_t block, std::int64_t channel) const {
-  if (k == sets_.sources().size()) {
-    const auto c = static_cast<std::size_t>(channel);
-    return {blend_.stored_mean[c], blend_.stored_var[c]};
+Blender::Blender(const Shape& shape, const Blend& blend, const StatisticSets& sets,
+                 const AffineParameters& affine, const SetStatistics& statistics)
+    : shape_(shape),
+      blend_(blend),
+      sets_(sets),
+      affine_(affine),
+      statistics_(statistics),
+      mean_(sets.cells()),
+      inverse_deviation_(sets.cells()),
+      scale_(sets.cells()),
+      r_(renormalizes() ? sets.cells() : 0),
+      d_(renormalizes() ? sets.cells() : 0) {}
+
+template <class Body>
+void Blender::for_each_source(std::int64_t block, std::int64_t begin, std::int64_t end,
+                              const Body& body) const {
+  const std::size_t computed = sets_.sources().size();
+  for (std::size_t k = 0; k < computed; ++k) {
+    sets_.for_each_group(k, block, begin, end, [&](std::int64_t set, std::int64_t from, std::int64_t to) {
+      body(k, statistics_.mean[set], statistics_.var[set], from, to);
+    });
   }
-  const std::int64_t set = sets_.set_of(k, block, channel);
-  return {statistics_.mean[set], statistics_.var[set]};
+  if (!sets_.has_stored()) return;
+  for (std::int64_t c = begin; c < end; ++c) {
+    const auto channel = static_cast<std::size_t>(c);
+    body(computed, blend_.stored_mean[channel], blend_.stored_var[channel], c, c + 1);
+  }
 }
 
-Blender::Cell Blender::cell(std::int64_t block, std::int64_t channel) const {
-  Cell at{};
+/// M and, in the place of 1/sqrt(V + eps), V.
+void Blender::blend_cells(std::int64_t block, std::int64_t begin, std::int64_t end) const {
+  double* mean = mean_.get() + block * shape_.channels;
+  double* var = inverse_deviation_.get() + block * shape_.channels;
   if (of_reference(block)) {
-    const Moments own = source(source_count() - 1, block, channel);
-    at.mean = own.mean;
-    at.var = own.var;
-  } else {
-    for (std::size_t k = 0; k < source_count(); ++k) {
-      const Moments moments = source(k, block, channel);
-      at.mean += blend_.mean_weights[k] * moments.mean;
-      at.var += blend_.var_weights[k] * moments.var;
-    }
-    if (blend_.mixture) {
-      for (std::size_t k = 0; k < source_count(); ++k) {
-        at.var += blend_.mean_weights[k] * square(source(k, block, channel).mean - at.mean);
-      }
-    }
+    const std::int64_t row = sets_.row_of(sets_.sources().size() - 1, block);
+    std::copy(statistics_.mean + row + begin, statistics_.mean + row + end, mean + begin);
+    std::copy(statistics_.var + row + begin, statistics_.var + row + end, var + begin);
+    return;
   }
-  at.inverse_deviation = 1 / std::sqrt(at.var + blend_.eps);
-  at.r = 1;
+  std::fill(mean + begin, mean + end, 0.0);
+  std::fill(var + begin, var + end, 0.0);
+  for_each_source(block, begin, end,
+                  [&](std::size_t k, double mu, double v, std::int64_t from, std::int64_t to) {
+                    const double a = blend_.mean_weights[k] * mu;
+                    const double b = blend_.var_weights[k] * v;
+                    for (std::int64_t c = from; c < to; ++c) {
+                      mean[c] += a;
+                      var[c] += b;
+                    }
+                  });
+  if (!blend_.mixture) return;
+  for_each_source(block, begin, end,
+                  [&](std::size_t k, double mu, double, std::int64_t from, std::int64_t to) {
+                    for (std::int64_t c = from; c < to; ++c)
+                      var[c] += blend_.mean_weights[k] * square(mu - mean[c]);
+                  });
+}
+
+void Blender::renormalize_cells(std::int64_t block, std::int64_t begin, std::int64_t end) const {
   const Renormalization& towards = blend_.renormalization;
-  if (!towards.mean.empty()) {
-    const auto c = static_cast<std::size_t>(channel);
-    const double deviation = std::sqrt(towards.var[c] + blend_.eps);
-    at.r = std::clamp(1 / (at.inverse_deviation * deviation), 1 / towards.r_max, towards.r_max);
-    at.d = std::clamp((at.mean - towards.mean[c]) / deviation, -towards.d_max, towards.d_max);
+  for (std::int64_t c = begin; c < end; ++c) {
+    const std::int64_t i = block * shape_.channels + c;
+    const auto channel = static_cast<std::size_t>(c);
+    const double deviation = std::sqrt(towards.var[channel] + blend_.eps);
+    r_[i] = std::clamp(1 / (inverse_deviation_[i] * deviation), 1 / towards.r_max, towards.r_max);
+    d_[i] = std::clamp((mean_[i] - towards.mean[channel]) / deviation, -towards.d_max, towards.d_max);
+    scale_[i] *= r_[i];
   }
-  at.scale = weight(channel) * at.r * at.inverse_deviation;
-  return at;
 }
 
 template <class V>
 void Blender::forward_coefficients(const Region& region, V* centre, V* scale, V* shift) const {
-  for_each_cell(region, [&](std::int64_t b, std::int64_t c) {
-    const Cell at = cell(b, c);
-    const std::int64_t i = b * shape_.channels + c;
-    centre[i] = static_cast<V>(at.mean);
-    scale[i] = static_cast<V>(at.scale);
-    shift[i] =
-        static_cast<V>(weight(c) * at.d + bias(c) + at.scale * (static_cast<double>(centre[i]) - at.mean));
-  });
+  for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
+    blend_cells(b, region.channel_begin, region.channel_end);
+    const std::int64_t row = b * shape_.channels;
+    for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) {
+      inverse_deviation_[row + c] = 1 / std::sqrt(inverse_deviation_[row + c] + blend_.eps);
+      scale_[row + c] = weight(c) * inverse_deviation_[row + c];
+    }
+    if (renormalizes()) renormalize_cells(b, region.channel_begin, region.channel_end);
+    for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) {
+      const std::int64_t i = row + c;
+      centre[i] = static_cast<V>(mean_[i]);
+      scale[i] = static_cast<V>(scale_[i]);
+      const double drift = renormalizes() ? weight(c) * d_[i] : 0;
+      shift[i] = static_cast<V>(drift + bias(c) + scale_[i] * (static_cast<double>(centre[i]) - mean_[i]));
+    }
+  }
 }
 
-// y = weight · (r · (x − M) / sqrt(V + eps) + d) + bias; `gx` is taken about M as V rounds it.
 template <class V>
-Blender::CellGradient Blender::cell_gradient(const Cell& at, double g, double gx) const {
-  const double about_mean = gx + (static_cast<double>(static_cast<V>(at.mean)) - at.mean) * g;
-  return {-at.scale * g, -0.5 * at.scale * square(at.inverse_deviation) * about_mean};
-}
-
-template <class V>
-void Blender::set_gradients(const Region& region, const double* g, const double* gx, double* mean_grad,
+void Blender::set_gradients(const Region& region, const double* g, double* gx, double* mean_grad,
                             double* var_grad) const {
   const std::size_t computed = sets_.sources().size();
-  const auto each_set = [&](const auto& body) {
-    for_each_cell(region, [&](std::int64_t b, std::int64_t c) {
-      for (std::size_t k = 0; k < computed; ++k) {
-        const std::int64_t set = sets_.set_of(k, b, c);
-        if (set >= 0) body(set);
-      }
-    });
-  };
-  each_set([&](std::int64_t set) { mean_grad[set] = var_grad[set] = 0; });
-  for_each_cell(region, [&](std::int64_t b, std::int64_t c) {
-    const Cell at = cell(b, c);
-    const std::int64_t i = b * shape_.channels + c;
-    const CellGradient gradient = cell_gradient<V>(at, g[i], gx[i]);
-    if (of_reference(b)) {
-      const std::int64_t set = sets_.set_of(computed - 1, b, c);
-      mean_grad[set] += gradient.mean;
-      var_grad[set] += gradient.var;
-      return;
-    }
+  const auto each_set = [&](std::int64_t b, const auto& body) {
     for (std::size_t k = 0; k < computed; ++k) {
-      const std::int64_t set = sets_.set_of(k, b, c);
-      mean_grad[set] += blend_.mean_weights[k] * gradient.mean;
-      var_grad[set] += blend_.var_weights[k] * gradient.var;
-      // d/dmu_k of sum a_j (mu_j − M)^2; what goes through M vanishes, since sum a_j = 1.
-      if (blend_.mixture) {
-        mean_grad[set] += gradient.var * 2 * blend_.mean_weights[k] * (statistics_.mean[set] - at.mean);
-      }
+      if (!sets_.takes_part(k, b)) continue;
+      sets_.for_each_group(
+          k, b, region.channel_begin, region.channel_end,
+          [&](std::int64_t set, std::int64_t from, std::int64_t to) { body(k, set, from, to); });
     }
-  });
+  };
+  for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
+    each_set(b, [&](std::size_t, std::int64_t set, std::int64_t, std::int64_t) {
+      mean_grad[set] = var_grad[set] = 0;
+    });
+  }
+  for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
+    const std::int64_t row = b * shape_.channels;
+    for (std::int64_t i = row + region.channel_begin; i < row + region.channel_end; ++i) {
+      gx[i] += (static_cast<double>(static_cast<V>(mean_[i])) - mean_[i]) * g[i];
+    }
+    each_set(b, [&](std::size_t k, std::int64_t set, std::int64_t from, std::int64_t to) {
+      // A cell of the reference is normalized by its own statistics alone.
+      const double a = of_reference(b) ? 1 : blend_.mean_weights[k];
+      const double v = of_reference(b) ? 1 : blend_.var_weights[k];
+      double of_mean = 0;
+      double of_var = 0;
+      for (std::int64_t i = row + from; i < row + to; ++i) {
+        of_mean += a * mean_gradient(i, g[i]);
+        of_var += v * var_gradient(i, gx[i]);
+        // d/dmu_k of sum a_j (mu_j − M)^2; what goes through M vanishes, since sum a_j = 1.
+        if (blend_.mixture && !of_reference(b)) {
+          of_mean += var_gradient(i, gx[i]) * 2 * a * (statistics_.mean[set] - mean_[i]);
+        }
+      }
+      mean_grad[set] += of_mean;
+      var_grad[set] += of_var;
+    });
+  }
 }
 
 // With n values in a set: dmu/dx = 1/n, dvar/dx = 2/n · (x − mu).
 template <class V>
 void Blender::backward_coefficients(const Region& region, const double* mean_grad, const double* var_grad,
                                     V* g_scale, V* x_scale, V* shift) const {
-  for_each_cell(region, [&](std::int64_t b, std::int64_t c) {
-    const Cell at = cell(b, c);
-    const std::int64_t i = b * shape_.channels + c;
-    const double centre = static_cast<V>(at.mean);
-    double slope = 0;
-    double constant = 0;
-    for (std::size_t k = 0; k < sets_.sources().size(); ++k) {
-      const bool of_another_block =
-          !of_reference(b) && sets_.has_reference_block() && k + 1 == sets_.sources().size();
-      if (of_another_block) continue;
-      const std::int64_t set = sets_.set_of(k, b, c);
-      if (set < 0) continue;
-      const auto n = static_cast<double>(sets_.set_values(k, set));
-      const double per_value = 2 * var_grad[set] / n;
-      slope += per_value;
-      constant += mean_grad[set] / n + per_value * (centre - statistics_.mean[set]);
+  const std::size_t computed = sets_.sources().size();
+  const std::int64_t width = region.channel_end - region.channel_begin;
+  const Array<double> slope(width);
+  const Array<double> constant(width);
+  for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
+    const std::int64_t row = b * shape_.channels;
+    std::fill(slope.get(), slope.get() + width, 0.0);
+    std::fill(constant.get(), constant.get() + width, 0.0);
+    for (std::size_t k = 0; k < computed; ++k) {
+      const bool of_another_block = !of_reference(b) && sets_.has_reference_block() && k + 1 == computed;
+      if (of_another_block || !sets_.takes_part(k, b)) continue;
+      const double per_value = 1 / sets_.row_values(k, b);
+      sets_.for_each_group(k, b, region.channel_begin, region.channel_end,
+                           [&](std::int64_t set, std::int64_t from, std::int64_t to) {
+                             const double inclination = 2 * var_grad[set] * per_value;
+                             const double level = mean_grad[set] * per_value;
+                             for (std::int64_t c = from; c < to; ++c) {
+                               const double centre = static_cast<V>(mean_[row + c]);
+                               slope[c - region.channel_begin] += inclination;
+                               constant[c - region.channel_begin] +=
+                                   level + inclination * (centre - statistics_.mean[set]);
+                             }
+                           });
     }
-    g_scale[i] = static_cast<V>(at.scale);
-    x_scale[i] = static_cast<V>(slope);
-    shift[i] = static_cast<V>(constant);
-  });
+    for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) {
+      g_scale[row + c] = static_cast<V>(scale_[row + c]);
+      x_scale[row + c] = static_cast<V>(slope[c - region.channel_begin]);
+      shift[row + c] = static_cast<V>(constant[c - region.channel_begin]);
+    }
+  }
 }
 
-template <class V>
+// y = weight · (r · (x − M) / sqrt(V + eps) + d) + bias
 void Blender::parameter_gradients(const double* g, const double* gx, double* weight_grad, double* bias_grad,
                                   double* mean_weights, double* var_weights) const {
-  std::fill(weight_grad, weight_grad + shape_.channels, 0.0);
-  std::fill(bias_grad, bias_grad + shape_.channels, 0.0);
-  for (double* weights : {mean_weights, var_weights}) {
-    if (weights != nullptr) std::fill(weights, weights + source_count(), 0.0);
-  }
-  for_each_cell(sets_.whole(), [&](std::int64_t b, std::int64_t c) {
-    const Cell at = cell(b, c);
-    const std::int64_t i = b * shape_.channels + c;
-    const double about_mean = gx[i] + (static_cast<double>(static_cast<V>(at.mean)) - at.mean) * g[i];
-    weight_grad[c] += at.r * at.inverse_deviation * about_mean + at.d * g[i];
-    bias_grad[c] += g[i];
-    if (mean_weights == nullptr || of_reference(b)) return;
-    const CellGradient gradient = cell_gradient<V>(at, g[i], gx[i]);
-    for (std::size_t k = 0; k < source_count(); ++k) {
-      const Moments moments = source(k, b, c);
-      mean_weights[k] += gradient.mean * moments.mean;
-      if (blend_.mixture) mean_weights[k] += gradient.var * square(moments.mean - at.mean);
-      var_weights[k] += gradient.var * moments.var;
+  const std::int64_t channels = shape_.channels;
+  std::fill(weight_grad, weight_grad + channels, 0.0);
+  std::fill(bias_grad, bias_grad + channels, 0.0);
+  for (std::int64_t b = 0; b < sets_.blocks(); ++b) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const std::int64_t i = b * channels + c;
+      const double r = renormalizes() ? r_[i] : 1;
+      const double d = renormalizes() ? d_[i] : 0;
+      weight_grad[c] += r * inverse_deviation_[i] * gx[i] + d * g[i];
+      bias_grad[c] += g[i];
     }
-  });
+  }
+  if (mean_weights == nullptr) return;
+  std::fill(mean_weights, mean_weights + blend_.mean_weights.size(), 0.0);
+  std::fill(var_weights, var_weights + blend_.var_weights.size(), 0.0);
+  for (std::int64_t b = sets_.has_reference_block() ? 1 : 0; b < sets_.blocks(); ++b) {
+    const std::int64_t row = b * channels;
+    for_each_source(b, 0, channels,
+                    [&](std::size_t k, double mu, double v, std::int64_t from, std::int64_t to) {
+                      for (std::int64_t i = row + from; i < row + to; ++i) {
+                        mean_weights[k] += mean_gradient(i, g[i]) * mu;
+                        if (blend_.mixture) mean_weights[k] += var_gradient(i, gx[i]) * square(mu - mean_[i]);
+                        var_weights[k] += var_gradient(i, gx[i]) * v;
+                      }
+                    });
+  }
 }
 
 #define REFNORM_INSTANTIATE(V)                                                                             \
   template void Blender::forward_coefficients<V>(const Region&, V*, V*, V*) const;                         \
-  template void Blender::set_gradients<V>(const Region&, const double*, const double*, double*, double*)   \
-      const;                                                                                               \
+  template void Blender::set_gradients<V>(const Region&, const double*, double*, double*, double*) const;  \
   template void Blender::backward_coefficients<V>(const Region&, const double*, const double*, V*, V*, V*) \
-      const;                                                                                               \
-  template void Blender::parameter_gradients<V>(const double*, const double*, double*, double*, double*,   \
-                                                double*) const;
+      const;
 REFNORM_INSTANTIATE(float)
 REFNORM_INSTANTIATE(double)
 #undef REFNORM_INSTANTIATE

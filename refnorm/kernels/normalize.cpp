@@ -1,21 +1,8 @@
-#include <memory>
-
 #include <refnorm/kernels/normalize.h>
 #include <refnorm/kernels/schedule.h>
 
 namespace refnorm::kernels {
 namespace {
-
-template <class V>
-class Array {
- public:
-  explicit Array(std::int64_t size)
-      : values_(std::make_unique_for_overwrite<V[]>(static_cast<std::size_t>(size))) {}
-  V* get() const { return values_.get(); }
-
- private:
-  std::unique_ptr<V[]> values_;
-};
 
 /// The coefficients of all cells, and what forward and backward share.
 template <class T>
@@ -205,8 +192,8 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
                                        pipeline.at(cell),
                                        {g_scale.get() + cell, x_scale.get() + cell, dx_shift.get() + cell});
       });
-  pipeline.blender.template parameter_gradients<V>(g.get(), gx.get(), out.weight, out.bias, out.mean_weights,
-                                                   out.var_weights);
+  pipeline.blender.parameter_gradients(g.get(), gx.get(), out.weight, out.bias, out.mean_weights,
+                                       out.var_weights);
 }
 
 #define REFNORM_INSTANTIATE(T)                                                                       \

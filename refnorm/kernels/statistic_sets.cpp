@@ -56,52 +56,35 @@ void StatisticSets::add_source(const Partition& partition, std::int64_t own_samp
   sources_.push_back(source);
 }
 
-std::int64_t StatisticSets::set_of(std::size_t k, std::int64_t block, std::int64_t channel) const {
-  const Source& source = sources_[k];
-  if (reference_block_) {
-    const bool of_reference = k + 1 == sources_.size();
-    if (of_reference) return source.offset + channel;
-    if (block == 0) return -1;
-    block -= 1;
-  }
-  const std::int64_t row = std::min(block / source.cells_per_block, source.blocks - 1);
-  return source.offset + row * source.groups + channel / source.channels_per_group;
+Region StatisticSets::blocks_of(std::size_t k, std::int64_t block) const {
+  if (of_reference(k)) return {0, 1, 0, 0};
+  if (sources_[k].cells_per_block > 1) return {reference_block_ ? 1 : 0, blocks(), 0, 0};
+  return {block, block + 1, 0, 0};
 }
 
-Region StatisticSets::cells_of(std::size_t k, std::int64_t set) const {
-  const Source& source = sources_[k];
-  const std::int64_t row = (set - source.offset) / source.groups;
-  const std::int64_t group = (set - source.offset) % source.groups;
-  Region cells{0, 1, group * source.channels_per_group, (group + 1) * source.channels_per_group};
-  if (reference_block_ && k + 1 == sources_.size()) return cells;
-  const std::int64_t first = reference_block_ ? 1 : 0;
-  cells.block_begin = first + row * source.cells_per_block;
-  cells.block_end = cells.block_begin + source.cells_per_block;
-  return cells;
+double StatisticSets::row_values(std::size_t k, std::int64_t block) const {
+  const Region rows = blocks_of(k, block);
+  return static_cast<double>((block_begin(rows.block_end) - block_begin(rows.block_begin)) *
+                             shape_.positions * sources_[k].channels_per_group);
 }
 
-std::int64_t StatisticSets::set_values(std::size_t k, std::int64_t set) const {
-  const Region cells = cells_of(k, set);
-  return (block_begin(cells.block_end) - block_begin(cells.block_begin)) * shape_.positions *
-         (cells.channel_end - cells.channel_begin);
-}
-
-void StatisticSets::gather_set(std::size_t k, std::int64_t set, const double* cell_mean,
+void StatisticSets::gather_set(const Region& cells, std::int64_t set, const double* cell_mean,
                                const double* cell_m2, double* mean, double* var) const {
-  const Region cells = cells_of(k, set);
-  const auto values = static_cast<double>(set_values(k, set));
-  const auto for_each = [&](const auto& body) {
-    for (std::int64_t b = cells.block_begin; b < cells.block_end; ++b) {
-      const auto n = static_cast<double>(cell_values(b));
-      for (std::int64_t c = cells.channel_begin; c < cells.channel_end; ++c) body(b * shape_.channels + c, n);
-    }
-  };
+  const auto samples = block_begin(cells.block_end) - block_begin(cells.block_begin);
+  const auto values =
+      static_cast<double>(samples * shape_.positions * (cells.channel_end - cells.channel_begin));
   if (cells.block_end - cells.block_begin == 1 && cells.channel_end - cells.channel_begin == 1) {
     const std::int64_t only = cells.block_begin * shape_.channels + cells.channel_begin;
     mean[set] = cell_mean[only];
     var[set] = cell_m2[only] / values;
     return;
   }
+  const auto for_each = [&](const auto& body) {
+    for (std::int64_t b = cells.block_begin; b < cells.block_end; ++b) {
+      const auto n = static_cast<double>(cell_values(b));
+      for (std::int64_t c = cells.channel_begin; c < cells.channel_end; ++c) body(b * shape_.channels + c, n);
+    }
+  };
   double sum = 0;
   for_each([&](std::int64_t cell, double n) { sum += n * cell_mean[cell]; });
   const double centre = sum / values;
@@ -117,19 +100,20 @@ void StatisticSets::gather_set(std::size_t k, std::int64_t set, const double* ce
 void StatisticSets::gather(const Region& region, const double* cell_mean, const double* cell_m2, double* mean,
                            double* var) const {
   for (std::size_t k = 0; k < sources_.size(); ++k) {
-    const Source& source = sources_[k];
     std::int64_t block = region.block_begin;
     while (block < region.block_end) {
-      std::int64_t next = block + 1;
-      if (set_of(k, block, 0) >= 0) {
-        for (std::int64_t c = region.channel_begin; c < region.channel_end; c += source.channels_per_group) {
-          const std::int64_t set = set_of(k, block, c);
-          gather_set(k, set, cell_mean, cell_m2, mean, var);
-          next = std::max(next, cells_of(k, set).block_end);
-        }
+      Region cells = blocks_of(k, block);
+      if (!takes_part(k, block)) {
+        ++block;
+        continue;
       }
-      if (reference_block_ && k + 1 == sources_.size()) break;
-      block = next;
+      for_each_group(k, block, region.channel_begin, region.channel_end,
+                     [&](std::int64_t set, std::int64_t begin, std::int64_t end) {
+                       cells.channel_begin = begin;
+                       cells.channel_end = end;
+                       gather_set(cells, set, cell_mean, cell_m2, mean, var);
+                     });
+      block = of_reference(k) ? region.block_end : cells.block_end;
     }
   }
 }

@@ -89,11 +89,27 @@ class StatisticSets {
   bool has_reference_block() const { return reference_block_; }
   bool has_stored() const { return stored_; }
 
-  /// The set of computed source k that a cell belongs to, as an index into the arrays of sets; -1: none (a
-  /// cell of the reference has its own statistics only; the last source is the reference's).
-  std::int64_t set_of(std::size_t k, std::int64_t block, std::int64_t channel) const;
-  /// Values in a set.
-  std::int64_t set_values(std::size_t k, std::int64_t set) const;
+  /// Whether a block's cells belong to sets of source k. (Those of the reference have its statistics only.)
+  bool takes_part(std::size_t k, std::int64_t block) const {
+    return block > 0 || !reference_block_ || of_reference(k);
+  }
+  /// The first set of source k that cells of the block belong to; the others follow, one a group of channels.
+  std::int64_t row_of(std::size_t k, std::int64_t block) const {
+    const Source& source = sources_[k];
+    if (source.cells_per_block > 1 || of_reference(k)) return source.offset;
+    return source.offset + (block - (reference_block_ ? 1 : 0)) * source.groups;
+  }
+  /// Values in each of those sets.
+  double row_values(std::size_t k, std::int64_t block) const;
+  /// body(set, channel_begin, channel_end) for each group of source k in a range of channels that begins and
+  /// ends with groups.
+  template <class Body>
+  void for_each_group(std::size_t k, std::int64_t block, std::int64_t begin, std::int64_t end,
+                      const Body& body) const {
+    const std::int64_t width = sources_[k].channels_per_group;
+    std::int64_t set = row_of(k, block) + (width == 1 ? begin : begin / width);
+    for (std::int64_t c = begin; c < end; c += width) body(set++, c, c + width);
+  }
 
   /// Cells whose statistics depend on each other lie within rectangles of so many blocks x channels.
   std::int64_t component_blocks() const { return component_blocks_; }
@@ -107,9 +123,11 @@ class StatisticSets {
 
  private:
   void add_source(const Partition& partition, std::int64_t own_samples, std::int64_t unit);
-  void gather_set(std::size_t k, std::int64_t set, const double* cell_mean, const double* cell_m2,
+  bool of_reference(std::size_t k) const { return reference_block_ && k + 1 == sources_.size(); }
+  /// The blocks that a block shares source k's sets with, as a region without channels.
+  Region blocks_of(std::size_t k, std::int64_t block) const;
+  void gather_set(const Region& cells, std::int64_t set, const double* cell_mean, const double* cell_m2,
                   double* mean, double* var) const;
-  Region cells_of(std::size_t k, std::int64_t set) const;
 
   Shape shape_;
   bool reference_block_ = false;
