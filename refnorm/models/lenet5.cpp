@@ -4,6 +4,7 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/models/lenet5.h>
+#include <refnorm/ops/max_pool.h>
 #include <refnorm/ops/tap.h>
 
 namespace refnorm::models {
@@ -35,9 +36,9 @@ Tensor LeNet5Impl::forward(const Tensor& images) {
                fmt::join(images.sizes(), ", "));
   }
   Tensor x = tap("norm1", norm_act(norm1, tap("conv1", conv1(images))));
-  x = torch::max_pool2d(x, 2);
+  x = ops::max_pool_2x2(x);
   x = tap("norm2", norm_act(norm2, tap("conv2", conv2(x))));
-  x = torch::max_pool2d(x, 2).flatten(1);
+  x = ops::max_pool_2x2(x).flatten(1);
   x = tap("norm3", norm_act(norm3, tap("fc1", fc1(x))));
   x = tap("norm4", norm_act(norm4, tap("fc2", fc2(x))));
   return tap("fc3", fc3(x));
