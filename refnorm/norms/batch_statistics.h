@@ -104,7 +104,8 @@ BatchObservation plain_observation(const ops::SetMoments& moments, std::int64_t 
 void use_statistics(torch::nn::Module& model, Statistics which);
 
 /// Freezes every normalization of the model: stored statistics (population ones where they were taken, else
-/// running) in train() too, none updated, parameters without gradient. unfreeze() undoes it.
+/// running) in train() too, none updated, parameters without gradient. Virtual batch norm goes on by its
+/// reference. unfreeze() sets the defaults again.
 void freeze(torch::nn::Module& model);
 void unfreeze(torch::nn::Module& model);
 

@@ -114,6 +114,13 @@ ReferenceKeeper::ReferenceKeeper(ModelView model, Tensor batch)
   }
 }
 
+bool ReferenceKeeper::all_idle() const {
+  for (const auto& layer : layers_of(model_)) {
+    if (layer->has_reference() && !layer->reference_idle()) return false;
+  }
+  return true;
+}
+
 bool ReferenceKeeper::due() const {
   if (!captures_) return false;
   if (refresh_every_ > 0 && steps_ % refresh_every_ == 0) return true;
@@ -137,7 +144,7 @@ void ReferenceKeeper::prepare() {
 }
 
 Tensor ReferenceKeeper::forward_only(const Tensor& x) const {
-  if (!live_ || !model_.module().is_training()) return model_.forward(x);
+  if (!live_ || !model_.module().is_training() || all_idle()) return model_.forward(x);
   const std::int64_t rows = batch_.size(0);
   const OnLayers riding(
       layers_of(model_), [rows](auto& layer) { layer.reference_rows(rows); },

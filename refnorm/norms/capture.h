@@ -86,6 +86,8 @@ class ReferenceKeeper {
 
  private:
   bool due() const;
+  /// Whether every layer is frozen, so that no reference is needed now.
+  bool all_idle() const;
 
   ModelView model_;
   torch::Tensor batch_;

@@ -22,6 +22,8 @@ class ChannelNorm : public NormLayer {
 
   std::int64_t channels() const { return channels_; }
   double eps() const { return eps_; }
+  /// "BatchNorm2d"
+  const std::string& type_name() const { return type_name_; }
   /// Spatial axes of the input (1: or none); nothing: any number of them.
   std::optional<int> dims() const { return dims_ == kAnyDims ? std::nullopt : std::optional<int>(dims_); }
 
@@ -51,7 +53,6 @@ class ChannelNorm : public NormLayer {
   ops::Normalized apply(const torch::Tensor& x, ops::NormalizeBy by, const ops::Then& then) const;
   /// Throws UserError where a set of so many values is just one, which would normalize to 0 whatever it is.
   void require_values(std::int64_t values, const torch::Tensor& x, const char* where) const;
-  const std::string& type_name() const { return type_name_; }
   bool affine() const { return affine_; }
 
  private:

@@ -7,6 +7,7 @@
 #include <refnorm/base/text.h>
 #include <refnorm/norms/batch_statistics.h>
 #include <refnorm/norms/convert.h>
+#include <refnorm/norms/no_norm.h>
 
 namespace refnorm {
 namespace {
@@ -24,6 +25,8 @@ struct Found {
   std::optional<double> eps;
   bool has_momentum = false;
   std::optional<double> momentum;
+  bool plain = false;         ///< it has no weight and bias
+  bool always_batch = false;  ///< it evaluates by the batch, too
   bool of_instances = false;  ///< its running averages, where it has any, are of instance statistics
 };
 
@@ -43,7 +46,9 @@ bool read_theirs(Found& found, int dims) {
   found.channels = layer->options.num_features();
   found.dims = dims;
   found.eps = layer->options.eps();
+  found.plain = !layer->options.affine();
   if constexpr (std::is_same_v<decltype(Theirs::options), torch::nn::BatchNormOptions>) {
+    found.always_batch = !layer->options.track_running_stats();
     found.has_momentum = true;
     if (layer->options.momentum()) found.momentum = *layer->options.momentum();
   } else {
@@ -58,8 +63,13 @@ bool read_ours(Found& found, int dims_before) {
   if (const auto norm = std::dynamic_pointer_cast<ChannelNorm>(layer)) {
     found.channels = norm->channels();
     found.eps = norm->eps();
+    found.plain = !norm->weight.defined();
     const int dims = norm->dims().value_or(dims_before);
     found.dims = dims == 1 && dims_before == 0 ? 0 : dims;
+  }
+  if (const auto none = std::dynamic_pointer_cast<NoNormImpl>(layer)) {
+    found.channels = none->channels();
+    found.dims = none->dims();
   }
   if (NormSlot::holds(*layer)) {
     found.channels = NormSlot::channels_of(*layer);
@@ -87,19 +97,27 @@ bool read(Found& found, int dims_before) {
     found.channels = group->options.num_channels();
     found.dims = dims_before;
     found.eps = group->options.eps();
+    found.plain = !group->options.affine();
     return true;
   }
   return false;
 }
 
+/// Spatial axes of what a layer gives, where its type says so.
+std::optional<int> dims_after(const Module& layer) {
+  using namespace torch::nn;  // NOLINT: a list of its layers
+  const auto is_any = [&](const auto*... found) { return (... || (found != nullptr)); };
+  if (is_any(layer.as<Linear>(), layer.as<Flatten>())) return 0;
+  if (is_any(layer.as<Conv1d>(), layer.as<ConvTranspose1d>())) return 1;
+  if (is_any(layer.as<Conv2d>(), layer.as<ConvTranspose2d>())) return 2;
+  if (is_any(layer.as<Conv3d>(), layer.as<ConvTranspose3d>())) return 3;
+  return std::nullopt;
+}
+
 void find_norms(Module& parent, const std::string& prefix, int& dims_before, std::vector<Found>& all) {
   for (const auto& item : parent.named_children()) {
     Found found{&parent, item.key(), prefix + item.key(), item.value()};
-    const Module& layer = *item.value();
-    if (layer.as<torch::nn::Linear>() != nullptr) dims_before = 0;
-    if (layer.as<torch::nn::Conv1d>() != nullptr) dims_before = 1;
-    if (layer.as<torch::nn::Conv2d>() != nullptr) dims_before = 2;
-    if (layer.as<torch::nn::Conv3d>() != nullptr) dims_before = 3;
+    dims_before = dims_after(*item.value()).value_or(dims_before);
     if (read(found, dims_before)) {
       all.push_back(found);
     } else {
@@ -118,12 +136,14 @@ bool takes_option(const NormSpec& spec, const std::string& option) {
   return false;
 }
 
-/// The spec with the old layer's eps and momentum where it names none of its own.
+/// The spec with the old layer's eps, momentum and lack of weight and bias, where it names none of its own.
 NormSpec spec_for(const NormSpec& spec, const Found& found) {
   NormSpec out = spec;
   if (found.eps && spec.find("eps") == nullptr && takes_option(spec, "eps")) {
     out.options.emplace_back("eps", fmt::format("{}", *found.eps));
   }
+  if (found.plain && spec.find("plain") == nullptr && takes_option(spec, "plain"))
+    out.options.emplace_back("plain", "");
   const bool named = spec.find("momentum") != nullptr || spec.find("cumulative") != nullptr;
   if (!found.has_momentum || named || !takes_option(spec, "momentum")) return out;
   if (found.momentum) {
@@ -169,11 +189,19 @@ void carry_switches(const Found& found, const std::shared_ptr<NormLayer>& next) 
   const auto before = std::dynamic_pointer_cast<BatchStatisticsLayer>(found.layer);
   const auto after = std::dynamic_pointer_cast<BatchStatisticsLayer>(next);
   if (before && after) after->take_over(*before);
+  if (found.always_batch && after) after->use_statistics(Statistics::kBatch);
 }
 
-void move_to_place_of(const Found& found, NormLayer& next) {
-  for (const auto& [name, tensor] : state_of(*found.layer)) {
-    if (tensor.is_floating_point()) return next.to(tensor.device(), tensor.scalar_type());
+/// To the device and type of the old layer's numbers or, where it has none, of its parent's or the model's.
+void move_to_place_of(const Found& found, const Module& model, NormLayer& next) {
+  for (const Module* place :
+       {static_cast<const Module*>(found.layer.get()), static_cast<const Module*>(found.parent), &model}) {
+    for (const Tensor& tensor : place->parameters()) {
+      if (tensor.defined()) return next.to(tensor.device(), tensor.scalar_type());
+    }
+    for (const Tensor& tensor : place->buffers()) {
+      if (tensor.is_floating_point()) return next.to(tensor.device(), tensor.scalar_type());
+    }
   }
 }
 
@@ -187,8 +215,12 @@ void put(const Found& found, const std::shared_ptr<NormLayer>& next) {
   sequence->replace_module(found.child, std::static_pointer_cast<Module>(next));
 }
 
+/// "refnorm::BatchNorm2d", "torch::nn::BatchNorm2d"
 std::string type_of(const Module& layer) {
-  return c10::demangle(typeid(layer).name());
+  if (const auto* ours = dynamic_cast<const ChannelNorm*>(&layer)) return "refnorm::" + ours->type_name();
+  std::string name = c10::demangle(typeid(layer).name());
+  if (name.ends_with("Impl")) name.resize(name.size() - 4);
+  return name;
 }
 
 }  // namespace
@@ -210,7 +242,7 @@ ConversionReport convert(Module& model, const NormSpec& spec) {
   for (const auto& [found, next] : planned) {
     ConversionReport::Layer& layer =
         report.converted.emplace_back(found.name, type_of(*found.layer), type_of(*next));
-    move_to_place_of(found, *next);
+    move_to_place_of(found, model, *next);
     carry_state(found, *next, layer);
     carry_switches(found, next);
     put(found, next);

@@ -30,9 +30,11 @@ struct ConversionReport {
 /// foreign module cannot be reached: such layers stay, and the report names them, with the reason.
 ///
 /// State of the same name and shape is carried over (weight, bias; running_mean, running_var and
-/// num_batches_tracked among the norms with batch statistics; ref_mean and so on), and so are eps (and the
-/// momentum of running averages) unless the spec names them, device, dtype and mode. A new reference must be
-/// captured.
+/// num_batches_tracked among the norms with batch statistics; ref_mean and so on), and so are eps, the
+/// momentum of running averages and the lack of weight and bias, unless the spec says otherwise; device,
+/// dtype, mode and switches too. A layer that evaluated by the batch (track_running_stats(false)) goes on to
+/// do so. A new reference must be captured. Where a dense layer, or Flatten, comes before, norms are made for
+/// dense layers.
 ///
 /// Throws UserError if a layer cannot be made (such as groups that do not divide the channels), before
 /// anything is replaced.

@@ -24,7 +24,7 @@ NormEntry instance_norm_entry() {
         options.affine(true);
         read_affine(reader, options);
         std::shared_ptr<NormLayer> layer = made<InstanceNormBase>(reader, options, dims);
-        if (layer != nullptr && dims == 0) return std::make_shared<NoNormImpl>();
+        if (layer != nullptr && dims == 0) return std::make_shared<NoNormImpl>(channels, dims);
         return layer;
       }};
 }

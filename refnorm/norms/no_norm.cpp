@@ -12,10 +12,10 @@ torch::Tensor NoNormImpl::normalize(const torch::Tensor& x, const ops::Then& the
 
 NormEntry no_norm_entry() {
   return {{"none", "no normalization", "y = x", "the paper's first arm", {}},
-          [](OptionReader& options, std::int64_t channels, int) -> std::shared_ptr<NormLayer> {
+          [](OptionReader& options, std::int64_t channels, int dims) -> std::shared_ptr<NormLayer> {
             options.done();
             if (channels == 0) return nullptr;
-            return std::make_shared<NoNormImpl>();
+            return std::make_shared<NoNormImpl>(channels, dims);
           }};
 }
 

@@ -72,11 +72,12 @@ Tensor ReferenceBatchNormBase::compute_by_batch(const Tensor& x, const ops::Then
   return compute_blended(x, then);
 }
 
-/// The weights of the batch and of the reference, in that order.
-void ReferenceBatchNormBase::set_weights(NormalizeBy& by, std::int64_t samples) const {
+/// The weights of the batch and of the reference, in that order; the latter.
+double ReferenceBatchNormBase::set_weights(NormalizeBy& by, std::int64_t samples) const {
   const double l1 = options.reference_weight().value_or(1.0 / static_cast<double>(samples + 1));
   by.mean_weights = by.var_weights = torch::tensor({1 - l1, l1}, torch::dtype(torch::kDouble));
   by.mixture = options.variance() == VarianceBlend::kMixture;
+  return l1;
 }
 
 Tensor ReferenceBatchNormBase::compute_blended(const Tensor& x, const ops::Then& then) {
@@ -99,9 +100,9 @@ Tensor ReferenceBatchNormBase::compute_blended(const Tensor& x, const ops::Then&
   }
   by.stored_mean = ref_mean;
   by.stored_var = ref_var;
-  set_weights(by, x.size(0));
+  const double l1 = set_weights(by, x.size(0));
   const auto out = apply(x, by, then);
-  record_blend(out.sources[0], {ref_mean.to(torch::kDouble), ref_var.to(torch::kDouble)}, by, values);
+  record_blend(out.sources[0], {ref_mean, ref_var}, l1, values);
   if (options.reference() == Reference::kMoving) update_moving_reference(out.sources[0]);
   return out.y;
 }
@@ -122,22 +123,23 @@ Tensor ReferenceBatchNormBase::compute_live(const Tensor& x, const ops::Then& th
   }
   by.sets = {{samples, 1}};
   by.reference_rows = rows;
-  set_weights(by, samples);
+  const double l1 = set_weights(by, samples);
   const auto out = apply(x, by, then);
   const auto& [batch, reference] = std::tie(out.sources[0], out.sources[1]);
   if (updating()) store_reference(reference.mean.flatten(), reference.var.flatten());
-  record_blend(batch, reference, by, samples * x.numel() / (x.size(0) * x.size(1)));
+  record_blend(batch, reference, l1, samples * x.numel() / (x.size(0) * x.size(1)));
   return out.y;
 }
 
-void ReferenceBatchNormBase::record_blend(const SetMoments& batch, const SetMoments& reference,
-                                          const NormalizeBy& by, std::int64_t values) {
-  const double l1 = by.mean_weights[1].item<double>();
+void ReferenceBatchNormBase::record_blend(const SetMoments& batch, const SetMoments& reference, double l1,
+                                          std::int64_t values) {
   BatchObservation seen = plain_observation(batch, values);
   const Tensor ref_mean_now = reference.mean.flatten().to(seen.raw_mean.scalar_type());
   seen.blended_mean = torch::lerp(seen.raw_mean, ref_mean_now, l1);
   seen.blended_var = torch::lerp(seen.raw_var, reference.var.flatten().to(seen.raw_var.scalar_type()), l1);
-  if (by.mixture) seen.blended_var += (seen.raw_mean - ref_mean_now).square() * (l1 * (1 - l1));
+  if (options.variance() == VarianceBlend::kMixture) {
+    seen.blended_var += (seen.raw_mean - ref_mean_now).square() * (l1 * (1 - l1));
+  }
   record(seen);
 }
 

@@ -22,8 +22,10 @@ bool ReferenceLayer::reference_captured() const {
   return has_reference() && num_ref_captures.item<std::int64_t>() > 0;
 }
 
-void ReferenceLayer::store_reference(const torch::Tensor& mean, const torch::Tensor& var) {
-  if (average_into(ref_mean, ref_var, mean, var, 1.0)) num_ref_captures.add_(1);
+bool ReferenceLayer::store_reference(const torch::Tensor& mean, const torch::Tensor& var) {
+  if (!average_into(ref_mean, ref_var, mean, var, 1.0)) return false;
+  num_ref_captures.add_(1);
+  return true;
 }
 
 }  // namespace refnorm

@@ -43,8 +43,8 @@ class ReferenceLayer {
  protected:
   void register_reference(torch::nn::Module& self, std::int64_t channels);
   void reset_reference();
-  /// Takes them as the reference, if they are finite.
-  void store_reference(const torch::Tensor& mean, const torch::Tensor& var);
+  /// Takes them as the reference, if they are finite: true.
+  bool store_reference(const torch::Tensor& mean, const torch::Tensor& var);
 
   bool capturing_ = false;
   std::int64_t reference_rows_ = 0;

@@ -21,8 +21,7 @@ void VirtualBatchNormBase::reset_parameters() {
 }
 
 void VirtualBatchNormBase::keep_reference(const ops::SetMoments& moments, std::int64_t samples) {
-  store_reference(moments.mean.flatten(), moments.var.flatten());
-  num_ref_samples.fill_(samples);
+  if (store_reference(moments.mean.flatten(), moments.var.flatten())) num_ref_samples.fill_(samples);
 }
 
 /// The reference by itself.

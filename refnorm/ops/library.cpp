@@ -37,6 +37,7 @@ NormalizeOutputs call(const NormalizeInputs& in, const NormalizeSettings& s) {
 void check(const NormalizeInputs& in, const NormalizeSettings& s) {
   TORCH_CHECK(in.x.is_floating_point(), "refnorm::normalize: expected floating-point values");
   const kernels::Shape shape = shape_of(in.x);
+  count_sets(in, s);
   const auto per_channel = [&](const OptionalTensor& tensor, const char* name) {
     TORCH_CHECK(!tensor || (tensor->dim() == 1 && tensor->size(0) == shape.channels),
                 "refnorm::normalize: ", name, " has the shape ", tensor->sizes(), ", expected [",
@@ -84,12 +85,7 @@ NormalizeOutputs on_other_devices(const NormalizeInputs& in, const NormalizeSett
 
 NormalizeOutputs shapes_only(const NormalizeInputs& in, const NormalizeSettings& settings) {
   check(in, settings);
-  const kernels::Shape shape = shape_of(in.x);
-  std::int64_t count = settings.reference_rows > 0 ? shape.channels : 0;
-  for (std::size_t i = 0; i + 1 < settings.sets.size(); i += 2) {
-    const std::int64_t own = shape.samples - settings.reference_rows;
-    count += std::max<std::int64_t>(1, own / settings.sets[i]) * (shape.channels / settings.sets[i + 1]);
-  }
+  const std::int64_t count = count_sets(in, settings);
   const auto statistics = in.x.options().dtype(torch::kDouble);
   return {torch::empty_like(in.x), torch::empty({count}, statistics), torch::empty({count}, statistics)};
 }
@@ -108,13 +104,13 @@ class Normalize : public torch::autograd::Function<Normalize> {
     const auto snapshot = [](const OptionalTensor& tensor) {
       return tensor ? tensor->detach().clone() : Tensor();
     };
-    // The output is only needed where the activation cannot be told from x; the residual only for a second
-    // derivative, but there is no telling whether one will be asked for.
+    // The output tells the gate where x does not; the residual itself is never needed again.
     const bool by_output = settings.relu && residual.has_value();
-    context->save_for_backward({x, maybe(weight), maybe(bias), maybe(residual), mean_weights, var_weights,
+    context->save_for_backward({x, maybe(weight), maybe(bias), mean_weights, var_weights,
                                 by_output ? y : Tensor(), mean, var, snapshot(settings.stored_mean),
                                 snapshot(settings.stored_var), snapshot(settings.renorm_mean),
                                 snapshot(settings.renorm_var)});
+    context->saved_data["has_residual"] = residual.has_value();
     save_numbers(context, settings);
     context->mark_non_differentiable({mean, var});
     return {y, mean, var};
@@ -125,31 +121,41 @@ class Normalize : public torch::autograd::Function<Normalize> {
     const auto maybe = [&](std::size_t i) {
       return saved[i].defined() ? OptionalTensor(saved[i]) : c10::nullopt;
     };
-    const NormalizeInputs in{saved[0], maybe(1), maybe(2), maybe(3), saved[4], saved[5]};
+    const NormalizeInputs in{saved[0], maybe(1), maybe(2), c10::nullopt, saved[3], saved[4]};
     NormalizeSettings settings = load_numbers(context);
-    settings.stored_mean = maybe(9);
-    settings.stored_var = maybe(10);
-    settings.renorm_mean = maybe(11);
-    settings.renorm_var = maybe(12);
+    settings.stored_mean = maybe(8);
+    settings.stored_var = maybe(9);
+    settings.renorm_mean = maybe(10);
+    settings.renorm_var = maybe(11);
+    const bool has_residual = context->saved_data["has_residual"].toBool();
     const auto [x, weight, bias, residual, mean_weights, var_weights] =
-        gradients(grads[0], in, settings, maybe(6), saved[7], saved[8]);
+        gradients(grads[0], in, settings, has_residual, maybe(5), saved[6], saved[7]);
     return {x, weight, bias, residual, mean_weights, var_weights, Tensor()};
   }
 
  private:
-  static NormalizeGradients gradients(const Tensor& dy, const NormalizeInputs& in,
-                                      const NormalizeSettings& settings, const OptionalTensor& y,
-                                      const Tensor& mean, const Tensor& var) {
+  static NormalizeGradients gradients(const Tensor& dy, const NormalizeInputs& in, NormalizeSettings settings,
+                                      bool has_residual, const OptionalTensor& y, const Tensor& mean,
+                                      const Tensor& var) {
     if (in.x.is_meta()) {
       const auto empty = [](const OptionalTensor& of) { return of ? torch::empty_like(*of) : Tensor(); };
-      return {torch::empty_like(in.x), empty(in.weight),       empty(in.bias),
-              empty(in.residual),      empty(in.mean_weights), empty(in.var_weights)};
+      return {torch::empty_like(in.x), empty(in.weight),
+              empty(in.bias),          has_residual ? torch::empty_like(in.x) : Tensor(),
+              empty(in.mean_weights),  empty(in.var_weights)};
     }
     const bool second_derivative = torch::GradMode::is_enabled();
-    if (second_derivative || !has_kernels(in.x)) {
-      return normalize_backward_composed(dy, in, settings, second_derivative);
+    if (!second_derivative && has_kernels(in.x)) {
+      return normalize_backward_by_kernels(dy, in, settings, has_residual, y, mean, var);
     }
-    return normalize_backward_by_kernels(dy, in, settings, y, mean, var);
+    // Past the gate, the residual's gradient is the whole's.
+    Tensor passed = dy;
+    if (y) {
+      passed = dy * (*y > 0);
+      settings.relu = false;
+    }
+    auto out = normalize_backward_composed(passed, in, settings, second_derivative);
+    if (has_residual) std::get<3>(out) = passed;
+    return out;
   }
 
   static void save_numbers(AutogradContext* context, const NormalizeSettings& settings) {

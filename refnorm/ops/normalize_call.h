@@ -39,6 +39,10 @@ using NormalizeGradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Te
 /// [N, C, S] of x.
 kernels::Shape shape_of(const Tensor& x);
 
+/// Sets of all computed sources together. Throws c10::Error where partitions do not nest, channels do not
+/// divide, or the numbers of weights and sources differ.
+std::int64_t count_sets(const NormalizeInputs& inputs, const NormalizeSettings& settings);
+
 /// The blend that the settings describe; the numbers it points to live in `numbers`.
 struct BlendNumbers {
   Tensor stored_mean, stored_var, renorm_mean, renorm_var;
@@ -49,10 +53,11 @@ kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& 
 /// Through the kernels: dense float32, float64 and bfloat16 on the CPU.
 bool has_kernels(const Tensor& x);
 NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings);
-/// `y` is needed where a residual was added before a ReLU.
+/// The residual itself is not read: `y` is, where one was added before a ReLU.
 NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const NormalizeInputs& inputs,
-                                                 const NormalizeSettings& settings, const OptionalTensor& y,
-                                                 const Tensor& mean, const Tensor& var);
+                                                 const NormalizeSettings& settings, bool has_residual,
+                                                 const OptionalTensor& y, const Tensor& mean,
+                                                 const Tensor& var);
 
 /// Composed of ATen's operators, on any device, differentiable as often as they are.
 NormalizeOutputs normalize_composed(const NormalizeInputs& inputs, const NormalizeSettings& settings);

@@ -117,7 +117,8 @@ NormalizeOutputs normalize_composed(const NormalizeInputs& inputs, const Normali
   if (settings.relu) y = torch::relu(y);
   y = y.to(inputs.x.scalar_type()).contiguous(inputs.x.suggest_memory_format());
   const auto joined = [&](const std::vector<Tensor>& parts) {
-    return parts.empty() ? torch::zeros({0}, x.options()) : torch::cat(parts).detach();
+    return parts.empty() ? torch::zeros({0}, x.options().dtype(torch::kDouble))
+                         : torch::cat(parts).detach().to(torch::kDouble);
   };
   return {y, joined(by.set_means), joined(by.set_vars)};
 }

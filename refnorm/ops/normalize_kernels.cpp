@@ -109,6 +109,26 @@ kernels::Shape shape_of(const Tensor& x) {
           planar ? kernels::Layout::kPlanar : kernels::Layout::kChannelsLast};
 }
 
+std::int64_t count_sets(const NormalizeInputs& inputs, const NormalizeSettings& settings) {
+  TORCH_CHECK(settings.sets.size() % 2 == 0,
+              "refnorm::normalize: sets come in pairs of samples and channels");
+  kernels::Blend blend;
+  for (std::size_t i = 0; i + 1 < settings.sets.size(); i += 2) {
+    TORCH_CHECK(settings.sets[i] > 0, "refnorm::normalize: a set of ", settings.sets[i], " samples");
+    blend.partitions.push_back({settings.sets[i], settings.sets[i + 1]});
+  }
+  const double stands_for_any = 0;
+  blend.reference_rows = settings.reference_rows;
+  if (settings.stored_mean) blend.stored_mean = {&stands_for_any, 1};
+  blend.mean_weights.resize(static_cast<std::size_t>(inputs.mean_weights.numel()));
+  blend.var_weights.resize(static_cast<std::size_t>(inputs.var_weights.numel()));
+  try {
+    return kernels::StatisticSets(shape_of(inputs.x), blend).sets();
+  } catch (const std::invalid_argument& error) {
+    TORCH_CHECK(false, "refnorm::normalize: ", error.what());
+  }
+}
+
 kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& settings,
                         BlendNumbers& numbers) {
   numbers = {doubles(settings.stored_mean), doubles(settings.stored_var), doubles(settings.renorm_mean),
@@ -136,7 +156,7 @@ NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const Norma
   const Tensor& x = prepared.x;
   const Tensor residual = inputs.residual ? like(*inputs.residual, x) : Tensor();
   const Tensor y = torch::empty_like(x);
-  const std::int64_t sets = kernels::StatisticSets(shape_of(x), prepared.blend).sets();
+  const std::int64_t sets = count_sets(inputs, settings);
   const Tensor mean = torch::zeros({sets}, torch::kDouble);
   const Tensor var = torch::zeros({sets}, torch::kDouble);
   if (x.numel() > 0) {
@@ -150,15 +170,15 @@ NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const Norma
 }
 
 NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const NormalizeInputs& inputs,
-                                                 const NormalizeSettings& settings, const OptionalTensor& y,
-                                                 const Tensor& mean, const Tensor& var) {
+                                                 const NormalizeSettings& settings, bool has_residual,
+                                                 const OptionalTensor& y, const Tensor& mean,
+                                                 const Tensor& var) {
   const Prepared prepared(inputs, settings);
   const Tensor& x = prepared.x;
   const Tensor upstream = like(dy, x);
-  const bool by_output = settings.relu && inputs.residual.has_value();
-  const Tensor output = by_output ? like(y.value(), x) : Tensor();
+  const Tensor output = y ? like(*y, x) : Tensor();
   const Tensor dx = torch::empty_like(x);
-  const Tensor dresidual = inputs.residual ? torch::empty_like(x) : Tensor();
+  const Tensor dresidual = has_residual ? torch::empty_like(x) : Tensor();
   const auto numbers = [](std::int64_t count) { return torch::zeros({count}, torch::kDouble); };
   const Tensor dweight = numbers(x.size(1));
   const Tensor dbias = numbers(x.size(1));

@@ -192,7 +192,34 @@ TEST(Convert, ReportsWhatItCannotReach) {
   EXPECT_EQ(report.unreached[0].reason, "a typed member of a module without norm slots");
   EXPECT_EQ(report.unreached[1].name, "body.1");
   EXPECT_EQ(report.unreached[1].reason, "it normalizes the last axes, not channels");
-  EXPECT_NE(report.to_string().find("norm: torch::nn::BatchNorm2dImpl stays"), std::string::npos);
+  EXPECT_NE(report.to_string().find("norm: torch::nn::BatchNorm2d stays"), std::string::npos);
+}
+
+TEST(Convert, ComesBackFromNone) {
+  torch::nn::Sequential net(torch::nn::Conv2d(2, 4, 3), torch::nn::BatchNorm2d(4), torch::nn::ReLU());
+  net->to(torch::kDouble);
+  convert(*net, NormSpec::parse("none"));
+  const ConversionReport report = convert(*net, NormSpec::parse("gn:2"));
+  EXPECT_EQ(report.to_string(), "1: refnorm::NoNorm -> refnorm::GroupNorm\n");
+  EXPECT_EQ(net->named_parameters()["1.weight"].scalar_type(), torch::kDouble) << "the model's type";
+}
+
+TEST(Convert, KeepsTheLackOfParametersAndOfRunningStatistics) {
+  torch::nn::Sequential net(
+      torch::nn::Linear(3, 4),
+      torch::nn::BatchNorm1d(torch::nn::BatchNorm1dOptions(4).affine(false).track_running_stats(false)));
+  net->eval();
+  const Tensor x = random_double({6, 3}, 3).to(torch::kFloat);
+  const Tensor expected = net->forward(x);
+  convert(*net, NormSpec::parse("bn"));
+  EXPECT_FALSE(net->named_parameters().contains("1.weight"));
+  EXPECT_LT(distance(net->forward(x), expected), 1e-6);
+}
+
+TEST(Convert, KnowsThatFlattenedFeaturesHaveNoPositions) {
+  torch::nn::Sequential net(torch::nn::Conv2d(2, 4, 3), torch::nn::Flatten(), torch::nn::BatchNorm1d(16));
+  convert(*net, NormSpec::parse("in"));
+  EXPECT_EQ(net->forward(pictures(3)).sizes().vec(), (std::vector<std::int64_t>{3, 16}));
 }
 
 TEST(Convert, DoesNotTakeAveragesOfInstancesForThoseOfBatches) {

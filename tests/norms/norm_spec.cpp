@@ -27,7 +27,8 @@ TEST(NormSpec, IsWrittenAsItIsRead) {
 TEST(NormSpec, TakesABareNumberForWhatItIsCalledBy) {
   EXPECT_EQ(NormSpec::parse("gn:16"), NormSpec::parse("gn:groups=16"));
   EXPECT_EQ(NormSpec::parse("ghost:size=4").to_string(), "ghost:4");
-  EXPECT_EQ(parse_error("bn:16"), "norm: bn: option '16' is not known; known are: eps, plain, momentum, cumulative");
+  EXPECT_EQ(parse_error("bn:16"),
+            "norm: bn: option '16' is not known; known are: eps, plain, momentum, cumulative");
 }
 
 TEST(NormSpec, IsWrittenAndReadAsToml) {

@@ -228,7 +228,7 @@ TEST(Normalize, TakesParametersOfAnotherPrecisionThanItsInput) {
   }
 }
 
-TEST(Normalize, GivesTheSameForEveryNumberOfThreads) {
+TEST(Normalize, GivesTheSameBitsAgainAndTheSameValuesForEveryNumberOfThreads) {
   NormalizeBy by;
   by.sets = {{32, 1}};
   for (const auto format : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast}) {
@@ -307,6 +307,11 @@ TEST(Normalize, SaysWhatDoesNotFit) {
               normalize(x, by, {}, {}, {torch::ones({4, 3, 6}), false});
             }).find("residual"),
             std::string::npos);
+  by.sets = {{4, 2}};
+  EXPECT_NE(message([&] { normalize(x, by, {}, {}); }).find("channels do not divide"), std::string::npos);
+  EXPECT_NE(message([&] { normalize(x.to(torch::kHalf), by, {}, {}); }).find("channels do not divide"),
+            std::string::npos);
+  by.sets = {{4, 1}};
   EXPECT_NE(message([&] { normalize(torch::ones({4}), by, {}, {}); }).find("expected x[N, C, *]"),
             std::string::npos);
   EXPECT_NE(message([&] {
