@@ -74,6 +74,15 @@ class Pipeline {
   }
 };
 
+/// Outputs of this size are not found in a cache by whoever reads them next; written past it, they cost no
+/// reading of their lines.
+constexpr std::int64_t kStreamedBytes = 16 * 1024 * 1024;
+
+template <class T>
+bool streams(const Shape& shape) {
+  return shape.values() * static_cast<std::int64_t>(sizeof(T)) >= kStreamedBytes;
+}
+
 /// Brings the parts of each cell together: mean and m2 are [parts, cells], and the first cells become the
 /// whole.
 void merge_moments(const StatisticSets& sets, const Schedule& schedule, std::int64_t channels, double* mean,
@@ -138,7 +147,8 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
       },
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
         problem.sweeps->apply(problem.x + offset, residual != nullptr ? residual + offset : nullptr,
-                              out.y + offset, tile, pipeline.at(cell), problem.relu);
+                              out.y + offset, tile, pipeline.at(cell), problem.relu,
+                              streams<T>(problem.shape));
       });
 }
 
@@ -186,11 +196,11 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
       },
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
         if (out.dx == nullptr && out.dresidual == nullptr) return;
-        problem.sweeps->gradient_apply(problem.x + offset, in.dy + offset, activation(offset),
-                                       out.dx != nullptr ? out.dx + offset : nullptr,
-                                       out.dresidual != nullptr ? out.dresidual + offset : nullptr, tile,
-                                       pipeline.at(cell),
-                                       {g_scale.get() + cell, x_scale.get() + cell, dx_shift.get() + cell});
+        problem.sweeps->gradient_apply(
+            problem.x + offset, in.dy + offset, activation(offset),
+            out.dx != nullptr ? out.dx + offset : nullptr,
+            out.dresidual != nullptr ? out.dresidual + offset : nullptr, tile, pipeline.at(cell),
+            {g_scale.get() + cell, x_scale.get() + cell, dx_shift.get() + cell}, streams<T>(problem.shape));
       });
   pipeline.blender.parameter_gradients(g.get(), gx.get(), out.weight, out.bias, out.mean_weights,
                                        out.var_weights);

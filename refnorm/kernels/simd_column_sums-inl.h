@@ -45,12 +45,12 @@ HWY_INLINE void column_centres(const T* x, const ColumnBlock& block, ColumnMomen
   using V = Compute<T>;
   V* first = scratch.first.values;
   V* sums = scratch.sums.values;
-  for_each_vector<T>(block.columns(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+  for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
     hn::StoreU(load(x + block.at + j, span), d, first + j);
     hn::StoreU(hn::Zero(d), d, sums + j);
   });
   for_each_rows(block, [&](auto rows, std::int64_t at) REFNORM_LAMBDA {
-    for_each_vector<T>(block.columns(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+    for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
       const auto shift = hn::LoadU(d, first + j);
       auto sum = hn::LoadU(d, sums + j);
       for (int row = 0; row < rows; ++row) {
@@ -81,7 +81,7 @@ HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, Colum
   std::fill_n(sums, block.columns() + kLanes<T>, Compute<T>(0));
   std::fill_n(squares, block.columns() + kLanes<T>, Compute<T>(0));
   for_each_rows(block, [&](auto rows, std::int64_t at) REFNORM_LAMBDA {
-    for_each_vector<T>(block.columns(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+    for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
       const auto centre = hn::LoadU(d, scratch.centres.values + j);
       auto sum = hn::LoadU(d, sums + j);
       auto square = hn::LoadU(d, squares + j);
@@ -108,7 +108,7 @@ HWY_INLINE void finish_column_moments(const T* x, const ColumnBlock& block, Colu
   double* m2 = scratch.m2.values;
   const auto count = hn::Set(d64, block.count());
   auto poison = hn::Zero(d64);
-  for_each_vector<double>(block.channels, [&](std::int64_t c, auto span) REFNORM_LAMBDA {
+  for_each_vector<double>(block.channels, Whole(), [&](std::int64_t c, auto span) REFNORM_LAMBDA {
     const auto left = hn::Div(hn::LoadU(d64, mean + c), count);
     const auto square = hn::LoadU(d64, m2 + c);
     // Zero, but NaN where either is not finite.
@@ -140,7 +140,7 @@ void column_moments(const T* x, const Tile& tile, double* mean, double* m2) {
     const auto square_weight = hn::Set(d64, merge.square);
     double* all_mean = mean + block.first_channel;
     double* all_m2 = m2 + block.first_channel;
-    for_each_vector<double>(block.channels, [&](std::int64_t c, auto span) REFNORM_LAMBDA {
+    for_each_vector<double>(block.channels, Whole(), [&](std::int64_t c, auto span) REFNORM_LAMBDA {
       const auto old = load(static_cast<const double*>(all_mean + c), span);
       const auto old_m2 = load(static_cast<const double*>(all_m2 + c), span);
       const auto apart = hn::Sub(hn::LoadU(d64, scratch.mean.values + c), old);
@@ -171,7 +171,7 @@ HWY_INLINE void column_block_gradient_sums(GradientArrays<T> arrays, const Colum
   std::fill_n(sums, block.columns() + kLanes<T>, Compute<T>(0));
   std::fill_n(products, block.columns() + kLanes<T>, Compute<T>(0));
   for_each_rows(block, [&](auto rows, std::int64_t at) REFNORM_LAMBDA {
-    for_each_vector<T>(block.columns(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+    for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
       const auto affine = by.template at<kGate == Gate::kInput>(j);
       auto sum = hn::LoadU(d, sums + j);
       auto product = hn::LoadU(d, products + j);

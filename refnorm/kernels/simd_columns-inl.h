@@ -170,9 +170,10 @@ void column_apply(ApplyArrays<T> arrays, Tile tile, const ForwardCoefficients<Co
     const AffineColumns<T> columns(by, strip, true, true);
     for (std::int64_t row = 0; row < strip.rows; ++row) {
       const std::int64_t at = strip.at + row * strip.stride;
-      for_each_vector<T>(strip.columns(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
-        apply_step<T, kRelu>(arrays, at + j, span, columns.template at<true>(j));
-      });
+      for_each_output_vector<T>(strip.columns(), arrays.streams(at),
+                                [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+                                  apply_step<T, kRelu>(arrays, at + j, span, columns.template at<true>(j));
+                                });
     }
   });
 }
@@ -195,12 +196,13 @@ void column_gradient_apply(GradientArrays<T> arrays, Tile tile, const ForwardCoe
     }
     for (std::int64_t row = 0; row < strip.rows; ++row) {
       const std::int64_t at = strip.at + row * strip.stride;
-      for_each_vector<T>(strip.columns(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
-        const auto affine = columns.template at<kGate == Gate::kInput>(j);
-        const GradientStep<T> step{hn::LoadU(d, g_scale.values + j), hn::LoadU(d, x_scale.values + j),
-                                   hn::LoadU(d, shift.values + j)};
-        gradient_step<T, kGate>(arrays, at + j, span, affine, step);
-      });
+      for_each_output_vector<T>(
+          strip.columns(), arrays.streams(at), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+            const auto affine = columns.template at<kGate == Gate::kInput>(j);
+            const GradientStep<T> step{hn::LoadU(d, g_scale.values + j), hn::LoadU(d, x_scale.values + j),
+                                       hn::LoadU(d, shift.values + j)};
+            gradient_step<T, kGate>(arrays, at + j, span, affine, step);
+          });
     }
   });
 }

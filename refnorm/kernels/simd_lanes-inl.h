@@ -39,6 +39,8 @@ using Index = std::integral_constant<int, kIndex>;
 
 /// How much of a vector lies inside an array: all of it, or its first `count` lanes.
 struct Whole {};
+/// All of it, and the output is written past the caches.
+struct Streamed : Whole {};
 struct Part {
   std::int64_t count;
 };
@@ -122,6 +124,16 @@ HWY_INLINE void store(Vector<T> values, T* to, Part part) {
   }
 }
 
+/// `to` begins a cache line. Lines are written as wholes by float32 and double vectors only.
+template <class T>
+HWY_INLINE void store(Vector<T> values, T* to, Streamed) {
+  if constexpr (kIsBfloat16<T>) {
+    store(values, to, Whole());
+  } else {
+    hn::Stream(values, Tag<T>(), to);
+  }
+}
+
 /// Zero in the lanes outside.
 template <class T>
 HWY_INLINE Vector<T> inside(Vector<T> values, Whole) {
@@ -147,12 +159,29 @@ HWY_INLINE double total(const Vector<T> (&sums)[4]) {
   }
 }
 
-/// body(i, Whole or Part) for each vector of an array of `length` values.
-template <class T, class Body>
-HWY_INLINE void for_each_vector(std::int64_t length, const Body& body) {
+/// body(i, W or Part) for each vector of an array of `length` values; W is Whole or Streamed.
+template <class T, class W, class Body>
+HWY_INLINE void for_each_vector(std::int64_t length, W whole, const Body& body) {
   std::int64_t i = 0;
-  for (; i + kLanes<T> <= length; i += kLanes<T>) body(i, Whole());
+  for (; i + kLanes<T> <= length; i += kLanes<T>) body(i, whole);
   if (i < length) body(i, Part{length - i});
+}
+
+constexpr std::uintptr_t kCacheLine = 64;
+
+template <class T>
+HWY_INLINE bool begins_line(const T* at) {
+  return reinterpret_cast<std::uintptr_t>(at) % kCacheLine == 0;
+}
+
+/// The same, Streamed where `stream` is set and worth it.
+template <class T, class Body>
+HWY_INLINE void for_each_output_vector(std::int64_t length, bool stream, const Body& body) {
+  if (stream && !kIsBfloat16<T>) {
+    for_each_vector<T>(length, Streamed(), body);
+  } else {
+    for_each_vector<T>(length, Whole(), body);
+  }
 }
 
 /// Merges the moments of `count` values into those of `before` values: the weights of Chan's formulas.
@@ -178,6 +207,8 @@ struct ApplyArrays {
   const T* x;
   const T* residual;
   T* y;
+  bool stream;
+  HWY_INLINE bool streams(std::int64_t at) const { return stream && begins_line(y + at); }
 };
 
 template <class T, bool kRelu, class Span>
@@ -199,6 +230,11 @@ struct GradientArrays {
   const T* y;
   T* dx;
   T* dresidual;
+  bool stream;
+  HWY_INLINE bool streams(std::int64_t at) const {
+    return stream && (dx == nullptr || begins_line(dx + at)) &&
+           (dresidual == nullptr || begins_line(dresidual + at));
+  }
 };
 
 template <class T>

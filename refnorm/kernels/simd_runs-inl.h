@@ -154,9 +154,9 @@ void run_apply(ApplyArrays<T> arrays, Tile tile, const ForwardCoefficients<Compu
     for (std::int64_t c = 0; c < tile.channels; ++c) {
       const auto affine = broadcast<T>(by, c, true, true);
       const std::int64_t at = o * tile.outer_stride + c * tile.inner;
-      for_each_vector<T>(tile.inner, [&](std::int64_t i, auto span) REFNORM_LAMBDA {
-        apply_step<T, kRelu>(arrays, at + i, span, affine);
-      });
+      for_each_output_vector<T>(tile.inner, arrays.streams(at),
+                                [&](std::int64_t i, auto span)
+                                    REFNORM_LAMBDA { apply_step<T, kRelu>(arrays, at + i, span, affine); });
     }
   }
 }
@@ -197,9 +197,10 @@ void run_gradient_apply(GradientArrays<T> arrays, Tile tile, const ForwardCoeffi
                                  broadcast<T>(gradient.x_scale, c, wanted),
                                  broadcast<T>(gradient.shift, c, wanted)};
       const std::int64_t at = o * tile.outer_stride + c * tile.inner;
-      for_each_vector<T>(tile.inner, [&](std::int64_t i, auto span) REFNORM_LAMBDA {
-        gradient_step<T, kGate>(arrays, at + i, span, affine, step);
-      });
+      for_each_output_vector<T>(tile.inner, arrays.streams(at),
+                                [&](std::int64_t i, auto span) REFNORM_LAMBDA {
+                                  gradient_step<T, kGate>(arrays, at + i, span, affine, step);
+                                });
     }
   }
 }

@@ -66,19 +66,20 @@ struct Sweeps {
   void (*moments)(const T* x, const Tile& tile, double* mean, double* m2);
 
   /// y = act(scale · (x − centre) + shift [+ residual]); residual may be null; y may be x or residual. A NaN
-  /// passes ReLU.
+  /// passes ReLU. `stream`: y is too large to be found in a cache later, and may be written past it, which
+  /// saves reading its lines first.
   void (*apply)(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<V>& by,
-                bool relu);
+                bool relu, bool stream);
 
   /// Each channel's sum of g and of g · (x − centre).
   void (*gradient_sums)(const T* x, const T* dy, const Activation<T>& activation, const Tile& tile,
                         const ForwardCoefficients<V>& by, double* g, double* gx);
 
   /// dx = g_scale · g + x_scale · (x − centre) + shift, and dresidual = g where that is not null. dx may be
-  /// null, where only dresidual is wanted.
+  /// null, where only dresidual is wanted. `stream`: as above, for dx and dresidual.
   void (*gradient_apply)(const T* x, const T* dy, const Activation<T>& activation, T* dx, T* dresidual,
                          const Tile& tile, const ForwardCoefficients<V>& by,
-                         const BackwardCoefficients<V>& gradient);
+                         const BackwardCoefficients<V>& gradient, bool stream);
 };
 
 /// Plain loops. In double they are the reference that every other implementation is tested against.

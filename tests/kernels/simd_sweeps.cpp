@@ -1,4 +1,7 @@
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -19,7 +22,7 @@ void expect_apply(const Sweeps<T>& with, const Tile& tile, std::mt19937& random)
     for (const bool adds : {false, true}) {
       std::vector<T> y(is_outside.size(), from_double<T>(99));
       with.apply(x.data() + kOffset, adds ? residual.data() + kOffset : nullptr, y.data() + kOffset, tile,
-                 by.forward(), relu);
+                 by.forward(), relu, false);
       for_each_value(tile, [&](std::int64_t c, std::size_t at) {
         const auto channel = static_cast<std::size_t>(c);
         const double slope = by.doubles[1][channel] * (to_double(x[at]) - by.doubles[0][channel]);
@@ -40,7 +43,7 @@ void expect_apply(const Sweeps<T>& with, const Tile& tile, std::mt19937& random)
         std::vector<T> both = over_residual ? residual : x;
         const T* added = over_residual ? both.data() + kOffset : adds ? residual.data() + kOffset : nullptr;
         with.apply(over_residual ? x.data() + kOffset : both.data() + kOffset, added, both.data() + kOffset,
-                   tile, by.forward(), relu);
+                   tile, by.forward(), relu, false);
         for_each_value(tile, [&](std::int64_t, std::size_t at) {
           ASSERT_EQ(to_double(both[at]), to_double(y[at])) << "in place";
         });
@@ -63,7 +66,7 @@ class Gradients {
         dy(random_values<T>(shape, random)),
         y(x),
         by(shape.channels, random) {
-    with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true);
+    with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true, false);
   }
 
   void expect_sums(Gating gating) const {
@@ -133,7 +136,7 @@ class Gradients {
   void apply(Gating gating, const std::vector<T>& from, T* dx, T* dresidual) const {
     with.gradient_apply(
         x.data() + kOffset, from.data() + kOffset, activation(gating), dx == nullptr ? nullptr : dx + kOffset,
-        dresidual == nullptr ? nullptr : dresidual + kOffset, tile, by.forward(), by.backward());
+        dresidual == nullptr ? nullptr : dresidual + kOffset, tile, by.forward(), by.backward(), false);
   }
 
   Activation<T> activation(Gating gating) const {
@@ -187,9 +190,9 @@ TEST_P(SimdSweeps, ANotANumberPassesTheActivation) {
       const std::size_t at = x.size() - 1;
       x[at] = from_double<T>(std::nan(""));
       std::vector<T> y(x.size()), g(x.size());
-      with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true);
+      with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true, false);
       with.gradient_apply(x.data() + kOffset, dy.data() + kOffset, {true, nullptr}, nullptr,
-                          g.data() + kOffset, tile, by.forward(), by.backward());
+                          g.data() + kOffset, tile, by.forward(), by.backward(), false);
       if (tile.outer_stride != tile.channels * tile.inner) continue;
       ASSERT_TRUE(std::isnan(to_double(y[at])));
       ASSERT_EQ(to_double(g[at]), 2);
@@ -204,8 +207,42 @@ TEST_P(SimdSweeps, ReluTurnsBothZerosIntoPlusZero) {
     const ForwardCoefficients<V> same{&zero, &one, &minus_zero};
     const std::vector<T> x(100, from_double<T>(-0.0));
     std::vector<T> y(100, from_double<T>(5));
-    with.apply(x.data(), nullptr, y.data(), Tile{1, 100, 1, 100}, same, true);
+    with.apply(x.data(), nullptr, y.data(), Tile{1, 100, 1, 100}, same, true, false);
     for (const T value : y) ASSERT_FALSE(std::signbit(to_double(value)) || to_double(value) != 0);
+  });
+}
+
+// Whole lines, runs that end within one, runs that begin within one, rows of channels, a residual.
+TEST_P(SimdSweeps, WritingPastTheCacheChangesNoBit) {
+  for_each_type([&]<class T>(const Sweeps<T>& with) {
+    for (const Tile& tile : {Tile{3, 4 * 64, 4, 64}, Tile{2, 5 * 100, 5, 100}, Tile{2, 3 * 49, 3, 49},
+                             Tile{40, 64, 64, 1}, Tile{9, 6, 6, 1}, Tile{5, 80, 48, 1}}) {
+      const auto count = static_cast<std::size_t>(tile.outer * tile.outer_stride);
+      const auto aligned = [&] {
+        void* memory = std::aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64);
+        std::memset(memory, 0, count * sizeof(T));
+        return std::unique_ptr<T, decltype(&std::free)>(static_cast<T*>(memory), &std::free);
+      };
+      std::mt19937 random(5);
+      const std::vector<T> x = random_values<T>(tile, random);
+      const std::vector<T> dy = random_values<T>(tile, random);
+      const Coefficients<T> by(tile.channels, random);
+      const auto plain = aligned();
+      const auto streamed = aligned();
+      const auto same = [&] { return std::memcmp(plain.get(), streamed.get(), count * sizeof(T)) == 0; };
+      with.apply(x.data(), dy.data(), plain.get(), tile, by.forward(), true, false);
+      with.apply(x.data(), dy.data(), streamed.get(), tile, by.forward(), true, true);
+      ASSERT_TRUE(same());
+      const auto plain_residual = aligned();
+      const auto streamed_residual = aligned();
+      const Activation<T> gate{true, nullptr};
+      with.gradient_apply(x.data(), dy.data(), gate, plain.get(), plain_residual.get(), tile, by.forward(),
+                          by.backward(), false);
+      with.gradient_apply(x.data(), dy.data(), gate, streamed.get(), streamed_residual.get(), tile,
+                          by.forward(), by.backward(), true);
+      ASSERT_TRUE(same());
+      ASSERT_EQ(std::memcmp(plain_residual.get(), streamed_residual.get(), count * sizeof(T)), 0);
+    }
   });
 }
 
@@ -221,7 +258,7 @@ TEST_P(SimdSweeps, Bfloat16IsRoundedToNearestEven) {
     const float minus_zero = -zero;
     for (const Tile& tile : {Tile{1, count, 1, count}, Tile{count, 1, 1, 1}}) {
       sweeps<Bfloat16>(GetParam())
-          .apply(x.data(), nullptr, y.data(), tile, {&zero, &scale, &minus_zero}, false);
+          .apply(x.data(), nullptr, y.data(), tile, {&zero, &scale, &minus_zero}, false, false);
       for (std::size_t i = 0; i < x.size(); ++i) {
         const Bfloat16 want = to_bfloat16(scale * to_float(x[i]));
         ASSERT_EQ(y[i].bits, want.bits) << x[i].bits << " times " << scale;
