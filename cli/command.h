@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -17,10 +18,11 @@ struct Answer {
 };
 
 /// A subcommand under construction: options are added to `app`, `run` is called when it is the one that was
-/// given.
+/// given. One that has `commands` of its own runs one of those instead.
 struct Command {
   CLI::App* app = nullptr;
   std::function<Answer()> run;
+  std::vector<Command> commands{};
 };
 
 Command fetch_command(CLI::App& parent);
@@ -29,6 +31,7 @@ Command compare_command(CLI::App& parent);
 Command eval_command(CLI::App& parent);
 Command report_command(CLI::App& parent);
 Command list_command(CLI::App& parent);
+Command bench_command(CLI::App& parent);
 
 /// Options that several subcommands share, with the same words.
 void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what);

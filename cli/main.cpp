@@ -1,9 +1,9 @@
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <new>
+#include <span>
 #include <system_error>
 #include <vector>
 
@@ -15,6 +15,7 @@
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/version.h>
+#include <refnorm/ops/instruction_set.h>
 
 #include "command.h"
 
@@ -73,13 +74,41 @@ void follow_parent() {
   if (std::to_string(getppid()) != parent) std::raise(SIGTERM);
 }
 
-/// CLI11 says of an unknown command only that one is required.
-void check_command_name(int argc, char** argv, const std::vector<Command>& commands) {
-  if (argc < 2 || argv[1][0] == '-') return;
+/// CLI11 says of an unknown command only that one is required. `words`: the arguments from that command on;
+/// `known_by`: what prints the known ones.
+void check_command_name(std::span<char* const> words, const std::vector<Command>& commands,
+                        const std::string& known_by) {
+  if (words.empty() || words[0][0] == '-') return;
   std::vector<std::string> names;
-  for (const Command& command : commands) names.push_back(command.app->get_name());
-  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
-  user_error("'{}' is not a command{} (see refnorm --help)", printable(argv[1]), suggestion(argv[1], names));
+  for (const Command& command : commands) {
+    names.push_back(command.app->get_name());
+    if (names.back() != words[0]) continue;
+    if (!command.commands.empty()) {
+      check_command_name(words.subspan(1), command.commands, known_by + " " + names.back());
+    }
+    return;
+  }
+  user_error("'{}' is not a command{} (see {} --help)", printable(words[0]), suggestion(words[0], names),
+             known_by);
+}
+
+/// What every command has.
+void add_common_flags(const std::vector<Command>& commands, const std::string& version, bool& json) {
+  for (const Command& command : commands) {
+    command.app->set_version_flag("--version", version, "Print the version and exit");
+    command.app->add_flag(
+        "--json", json,
+        "Print the result as one JSON document on standard output, all else on standard error");
+    add_common_flags(command.commands, version, json);
+  }
+}
+
+/// The one that was given, or nullptr.
+const Command* given_command(const std::vector<Command>& commands) {
+  for (const Command& command : commands) {
+    if (command.app->parsed()) return command.commands.empty() ? &command : given_command(command.commands);
+  }
+  return nullptr;
 }
 
 /// A path that cannot be looked at is the user's word: a name too long, a folder that is forbidden. The rest
@@ -98,6 +127,7 @@ std::string first_line(const std::string& text) {
 }
 
 int run(const Command& command, bool json) {
+  ops::instruction_set();  // a wrong REFNORM_ISA is an error before any work, and in every command
   const Answer answer = command.run();
   const std::string text =
       json ? answer.json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : answer.text;
@@ -115,15 +145,11 @@ int main_without_net(int argc, char** argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   const std::vector<Command> commands{fetch_command(app), train_command(app),  compare_command(app),
-                                      eval_command(app),  report_command(app), list_command(app)};
+                                      eval_command(app),  report_command(app), list_command(app),
+                                      bench_command(app)};
   bool json = false;
-  for (const Command& command : commands) {
-    command.app->set_version_flag("--version", version, "Print the version and exit");
-    command.app->add_flag(
-        "--json", json,
-        "Print the result as one JSON document on standard output, all else on standard error");
-  }
-  check_command_name(argc, argv, commands);
+  add_common_flags(commands, version, json);
+  check_command_name(std::span(argv, static_cast<std::size_t>(argc)).subspan(1), commands, "refnorm");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
@@ -131,10 +157,8 @@ int main_without_net(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return complain(first_line(error.what()) + " (see refnorm --help)", kUserError);
   }
-  for (const Command& command : commands) {
-    if (command.app->parsed()) return run(command, json);
-  }
-  return kUserError;
+  const Command* given = given_command(commands);
+  return given == nullptr ? kUserError : run(*given, json);
 }
 
 }  // namespace

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "command.h"
+
+namespace refnorm::cli {
+
+/// The subcommands of `refnorm bench`.
+Command bench_norm_command(CLI::App& parent);
+Command bench_train_command(CLI::App& parent);
+
+}  // namespace refnorm::cli
