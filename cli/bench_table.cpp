@@ -140,12 +140,13 @@ std::string case_to_text(const Measured& measured) {
 }
 
 std::string summary_to_text(const NormTable& table) {
-  std::string text =
-      fmt::format("geometric means over {} shapes (forward, backward, both):", table.cases.size());
+  std::string text = fmt::format("geometric means over {} shapes:", table.cases.size());
   for (const Ratio& ratio : kRatios) {
     if (!geometric_mean(ratio, table, Pass::kBoth)) continue;
-    text += fmt::format("  {}", ratio.words);
-    for (const Pass pass : kPasses) text += fmt::format(" {:.2f}", *geometric_mean(ratio, table, pass));
+    text += fmt::format("\n  {:<14}", ratio.words);
+    for (const Pass pass : kPasses) {
+      text += fmt::format(" {} {:.2f}", name_of(pass), *geometric_mean(ratio, table, pass));
+    }
   }
   std::int64_t norms = 0;
   for (const Measured& measured : table.cases) norms += measured.what.shape.count;
