@@ -1,8 +1,8 @@
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <refnorm/kernels/max_pool.h>
 #include <refnorm/ops/max_pool.h>
+#include <refnorm/ops/parallel.h>
 
 namespace refnorm::ops {
 namespace {
@@ -21,7 +21,7 @@ struct Planes {
   void in_parallel(const Body& body) const {
     const std::int64_t grain =
         std::max<std::int64_t>(1, kParallelOutputs / std::max<std::int64_t>(outputs, 1));
-    at::parallel_for(0, count, grain, body);
+    parallel_for(count, grain, body);
   }
   std::int64_t count, height, width, outputs;
 };

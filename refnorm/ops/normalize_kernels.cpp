@@ -1,9 +1,9 @@
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <refnorm/kernels/normalize.h>
 #include <refnorm/kernels/simd_sweeps.h>
 #include <refnorm/ops/normalize_call.h>
+#include <refnorm/ops/parallel.h>
 
 namespace refnorm::ops {
 namespace {
@@ -12,10 +12,10 @@ namespace {
 constexpr std::int64_t kParallelValues = 32768;
 
 kernels::Workers workers_for(const Tensor& x) {
-  const int threads = at::get_num_threads();
-  if (threads == 1 || x.numel() < kParallelValues || at::in_parallel_region()) return kernels::sequential();
+  const int threads = parallel_threads();
+  if (threads == 1 || x.numel() < kParallelValues) return kernels::sequential();
   return {threads, [](std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
-            at::parallel_for(0, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
+            parallel_for(tasks, 1, [&](std::int64_t begin, std::int64_t end) {
               for (std::int64_t task = begin; task < end; ++task) body(task);
             });
           }};
