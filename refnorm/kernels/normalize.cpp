@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <refnorm/kernels/normalize.h>
 #include <refnorm/kernels/schedule.h>
 
@@ -38,23 +40,21 @@ class Pipeline {
         const Region& region = schedule.chunks()[static_cast<std::size_t>(i)];
         each_piece(region, first);
         between(region);
-        each_piece(region, second);
+        for (std::int64_t b = region.block_end - 1; b >= region.block_begin; --b) {
+          backwards(schedule.piece(b, region), cell(b, region.channel_begin), second);
+        }
       });
       return;
     }
-    const std::int64_t partial = sets.cells();
-    const auto& slices = schedule.slices();
-    const auto each_slice = [&](const auto& sweep, std::int64_t stride) {
-      workers.run(static_cast<std::int64_t>(slices.size()), [&](std::int64_t i) {
-        const Schedule::Slice& slice = slices[static_cast<std::size_t>(i)];
-        const Schedule::Piece piece = schedule.piece(slice);
-        sweep(piece.tile, slice.part * stride + cell(slice.block, slice.channel_begin), piece.offset);
-      });
-    };
-    each_slice(first, partial);
+    each_slice([&](const Schedule::Slice& slice) {
+      const Schedule::Piece piece = schedule.piece(slice);
+      first(piece.tile, slice.part * sets.cells() + cell(slice.block, slice.channel_begin), piece.offset);
+    });
     if (schedule.parts() > 1) merge();
     between(sets.whole());
-    each_slice(second, 0);
+    each_slice([&](const Schedule::Slice& slice) {
+      backwards(schedule.piece(slice), cell(slice.block, slice.channel_begin), second);
+    });
   }
 
   const Problem<T>& problem;
@@ -65,6 +65,22 @@ class Pipeline {
   Array<V> centre, scale, shift;
 
  private:
+  /// From its end to its beginning: what the sweep before read last is still in a cache.
+  template <class Sweep>
+  void backwards(const Schedule::Piece& piece, std::int64_t at, const Sweep& sweep) const {
+    const std::int64_t step = schedule.cached_outer(piece.tile);
+    for (std::int64_t end = piece.tile.outer; end > 0; end -= std::min(step, end)) {
+      Tile tile = piece.tile;
+      tile.outer = std::min(step, end);
+      sweep(tile, at, piece.offset + (end - tile.outer) * tile.outer_stride);
+    }
+  }
+  template <class Body>
+  void each_slice(const Body& body) const {
+    const auto& slices = schedule.slices();
+    workers.run(static_cast<std::int64_t>(slices.size()),
+                [&](std::int64_t i) { body(slices[static_cast<std::size_t>(i)]); });
+  }
   template <class Sweep>
   void each_piece(const Region& region, const Sweep& sweep) const {
     for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
@@ -170,6 +186,9 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
   const auto activation = [&](std::int64_t offset) {
     return Activation<T>{problem.relu, in.y != nullptr ? in.y + offset : nullptr};
   };
+  // The residual's gradient is g itself: written by the first sweep, it is all that the second one reads of
+  // dy and y.
+  const bool gates_first = out.dresidual != nullptr && problem.relu;
   // The gate and the sums need the forward coefficients first.
   if (!pipeline.schedule.fused()) pipeline.coefficients(sets.whole());
   const std::int64_t cells = sets.cells();
@@ -181,7 +200,8 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
           const std::int64_t channel = whole % problem.shape.channels;
           pipeline.coefficients({block, block + 1, channel, channel + tile.channels});
         }
-        problem.sweeps->gradient_sums(problem.x + offset, in.dy + offset, activation(offset), tile,
+        problem.sweeps->gradient_sums(problem.x + offset, in.dy + offset, activation(offset),
+                                      gates_first ? out.dresidual + offset : nullptr, tile,
                                       pipeline.at(whole), g.get() + cell, gx.get() + cell);
       },
       [&] {
@@ -195,12 +215,19 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
                                                            g_scale.get(), x_scale.get(), dx_shift.get());
       },
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
-        if (out.dx == nullptr && out.dresidual == nullptr) return;
-        problem.sweeps->gradient_apply(
-            problem.x + offset, in.dy + offset, activation(offset),
-            out.dx != nullptr ? out.dx + offset : nullptr,
-            out.dresidual != nullptr ? out.dresidual + offset : nullptr, tile, pipeline.at(cell),
-            {g_scale.get() + cell, x_scale.get() + cell, dx_shift.get() + cell}, streams<T>(problem.shape));
+        if (out.dx == nullptr && (out.dresidual == nullptr || gates_first)) return;
+        T* dx = out.dx != nullptr ? out.dx + offset : nullptr;
+        T* dresidual = out.dresidual != nullptr ? out.dresidual + offset : nullptr;
+        const BackwardCoefficients<V> gradient{g_scale.get() + cell, x_scale.get() + cell,
+                                               dx_shift.get() + cell};
+        const bool stream = streams<T>(problem.shape);
+        if (gates_first) {
+          problem.sweeps->gradient_apply(problem.x + offset, dresidual, {}, dx, nullptr, tile,
+                                         pipeline.at(cell), gradient, stream);
+        } else {
+          problem.sweeps->gradient_apply(problem.x + offset, in.dy + offset, activation(offset), dx,
+                                         dresidual, tile, pipeline.at(cell), gradient, stream);
+        }
       });
   pipeline.blender.parameter_gradients(g.get(), gx.get(), out.weight, out.bias, out.mean_weights,
                                        out.var_weights);

@@ -19,7 +19,7 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
 }  // namespace
 
 Schedule::Schedule(const Shape& shape, const StatisticSets& sets, int workers, std::int64_t bytes_per_value)
-    : shape_(shape), sets_(sets) {
+    : shape_(shape), sets_(sets), bytes_per_value_(bytes_per_value) {
   const std::int64_t blocks = sets.blocks();
   std::int64_t unit_blocks = sets.component_blocks();
   std::int64_t unit_channels = sets.component_channels();
@@ -87,6 +87,11 @@ Schedule::Piece Schedule::piece(const Slice& slice) const {
     return piece(slice.block, {slice.block, slice.block + 1, slice.channel_begin, slice.channel_end});
   return {slice.row_begin * shape_.channels,
           {slice.row_end - slice.row_begin, shape_.channels, shape_.channels, 1}};
+}
+
+std::int64_t Schedule::cached_outer(const Tile& tile) const {
+  return std::max<std::int64_t>(
+      1, kChunkBytes / std::max<std::int64_t>(1, tile.channels * tile.inner * bytes_per_value_));
 }
 
 }  // namespace refnorm::kernels

@@ -38,6 +38,8 @@ class Schedule {
   /// Where the cells of one block of a region lie, and where a slice lies.
   Piece piece(std::int64_t block, const Region& region) const;
   Piece piece(const Slice& slice) const;
+  /// How much of a tile's outer dimension fits into a cache.
+  std::int64_t cached_outer(const Tile& tile) const;
 
  private:
   void cut_chunks(std::int64_t blocks, std::int64_t channels);
@@ -46,6 +48,7 @@ class Schedule {
 
   Shape shape_;
   const StatisticSets& sets_;
+  std::int64_t bytes_per_value_;
   std::vector<Region> chunks_;
   std::vector<Slice> slices_;
   std::int64_t parts_ = 1;

@@ -71,11 +71,10 @@ HWY_INLINE void column_centres(const T* x, const ColumnBlock& block, ColumnMomen
   spread(scratch.channel_centres.values, block, scratch.centres);
 }
 
-/// Leaves the block's moments in scratch.mean and scratch.m2; the scheme is that of the runs.
+/// sum of (x − centre) and of its square for each channel, in scratch.mean and scratch.m2.
 template <class T>
-HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, ColumnMoments<T>& scratch) {
+HWY_INLINE void column_sums(const T* x, const ColumnBlock& block, ColumnMoments<T>& scratch) {
   const Tag<T> d;
-  column_centres(x, block, scratch);
   Compute<T>* sums = scratch.sums.values;
   Compute<T>* squares = scratch.squares.values;
   std::fill_n(sums, block.columns() + kLanes<T>, Compute<T>(0));
@@ -86,7 +85,10 @@ HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, Colum
       auto sum = hn::LoadU(d, sums + j);
       auto square = hn::LoadU(d, squares + j);
       for (int row = 0; row < rows; ++row) {
-        const auto away = hn::Sub(load(x + at + row * block.stride + j, span), centre);
+        const T* place = x + at + row * block.stride + j;
+        // Several rows at a time are not what the processor's own prefetcher expects.
+        hwy::Prefetch(place + rows * block.stride);
+        const auto away = hn::Sub(load(place, span), centre);
         sum = hn::Add(sum, away);
         square = hn::MulAdd(away, away, square);
       }
@@ -98,6 +100,27 @@ HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, Colum
   std::fill_n(scratch.m2.values, block.channels, 0.0);
   add_columns(scratch.sums, block, 1, scratch.mean);
   add_columns(scratch.squares, block, 1, scratch.m2);
+}
+
+/// One pass around the mean of the blocks before, and another around the block's own where that is far from
+/// some channel's; the scheme is that of the runs.
+template <class T>
+HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, const double* mean_before,
+                                     ColumnMoments<T>& scratch) {
+  if (block.before > 0) {
+    for (std::int64_t c = 0; c < block.channels; ++c) {
+      scratch.channel_centres.values[c] = static_cast<Compute<T>>(mean_before[block.first_channel + c]);
+    }
+    spread(scratch.channel_centres.values, block, scratch.centres);
+    column_sums(x, block, scratch);
+    bool close = true;
+    for (std::int64_t c = 0; c < block.channels; ++c) {
+      close &= close_enough(scratch.mean.values[c], scratch.m2.values[c], block.count());
+    }
+    if (close) return;
+  }
+  column_centres(x, block, scratch);
+  column_sums(x, block, scratch);
 }
 
 /// Turns the sums around the centres into moments.
@@ -133,7 +156,7 @@ void column_moments(const T* x, const Tile& tile, double* mean, double* m2) {
   const Tag<double> d64;
   ColumnMoments<T> scratch;
   const auto visit = [&](const ColumnBlock& block) REFNORM_LAMBDA {
-    column_block_moments(x, block, scratch);
+    column_block_moments(x, block, mean, scratch);
     finish_column_moments(x, block, scratch);
     const Merge merge(static_cast<double>(block.before), block.count());
     const auto mean_weight = hn::Set(d64, merge.mean);
@@ -181,6 +204,7 @@ HWY_INLINE void column_block_gradient_sums(GradientArrays<T> arrays, const Colum
         hwy::Prefetch(arrays.x + place + rows * block.stride);
         hwy::Prefetch(arrays.dy + place + rows * block.stride);
         const auto passed = gate_step<T, kGate>(arrays, place, span, values, affine);
+        if (arrays.dresidual != nullptr) store(passed, arrays.dresidual + place, span);
         sum = hn::Add(sum, passed);
         product = hn::MulAdd(passed, hn::Sub(values, affine.centre), product);
       }

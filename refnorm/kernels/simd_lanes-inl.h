@@ -192,6 +192,15 @@ struct Merge {
   double square;
 };
 
+/// Whether sums of (x − guess) and (x − guess)^2 over `count` values tell the mean and the sum of squares
+/// about it as well as sums about the mean would, but for a factor of 5 in rounding: the guess is within two
+/// deviations.
+HWY_INLINE bool close_enough(double sum, double square, double count) {
+  const double shift = sum * sum / count;
+  // In this form what is not finite passes: another pass would not mend it.
+  return !(shift > 4 * (square - shift));
+}
+
 /// One vector's worth of y = scale · (x − centre) + shift. `apply` and the gate of the gradient both call it,
 /// so they contract it in the same way.
 template <class T>

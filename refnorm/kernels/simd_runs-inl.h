@@ -94,12 +94,19 @@ HWY_INLINE Compute<T> run_centre(const T* x, const RunBlock& block) {
   return static_cast<Compute<T>>(static_cast<double>(hn::GetLane(first)) + total<T>(sums) / block.count());
 }
 
-/// Sums around the block's own mean, so that no value of the block can spoil them by lying far from the
-/// others; the second pass reads from the first-level cache. What they leave over corrects the mean.
+/// What the mean is likely to be near: that of the first few values.
 template <class T>
-HWY_INLINE void run_block_moments(const T* x, const RunBlock& block, double& mean, double& m2) {
+HWY_INLINE Compute<T> run_guess(const T* x, const RunBlock& block) {
+  RunBlock few = block;
+  few.rows = 1;
+  few.length = std::min(block.length, kWholeVectors);
+  return run_centre(x, few);
+}
+
+/// sum of (x − centre) and of its square.
+template <class T>
+HWY_INLINE void run_sums(const T* x, const RunBlock& block, Compute<T> centre, double& sum, double& square) {
   const Tag<T> d;
-  const Compute<T> centre = run_centre(x, block);
   const auto centres = hn::Set(d, centre);
   Vector<T> sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   Vector<T> squares[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
@@ -113,8 +120,24 @@ HWY_INLINE void run_block_moments(const T* x, const RunBlock& block, double& mea
       squares[k] = hn::MulAdd(away, away, squares[k]);
     });
   }
-  const double left = total<T>(sums) / block.count();
-  const double square = total<T>(squares);
+  sum = total<T>(sums);
+  square = total<T>(squares);
+}
+
+/// One pass around a guess and, where that turns out to be far from the mean, another around the block's own
+/// mean, so that no value of the block can spoil the sums by lying far from the others; it reads from the
+/// first-level cache. What the sums leave over corrects the mean.
+template <class T>
+HWY_INLINE void run_block_moments(const T* x, const RunBlock& block, double& mean, double& m2) {
+  Compute<T> centre = run_guess(x, block);
+  double sum = 0;
+  double square = 0;
+  run_sums(x, block, centre, sum, square);
+  if (!close_enough(sum, square, block.count())) {
+    centre = run_centre(x, block);
+    run_sums(x, block, centre, sum, square);
+  }
+  const double left = sum / block.count();
   mean = static_cast<double>(centre) + left;
   m2 = std::max(square - left * left * block.count(), 0.0);
   // What float cannot hold fits into double, and what is not finite there either comes out as the plain loops
@@ -177,6 +200,7 @@ void run_gradient_sums(GradientArrays<T> arrays, Tile tile, const ForwardCoeffic
         hwy::Prefetch(arrays.x + begin + i + block.length);
         hwy::Prefetch(arrays.dy + begin + i + block.length);
         const auto passed = gate_step<T, kGate>(arrays, begin + i, span, values, affine);
+        if (arrays.dresidual != nullptr) store(passed, arrays.dresidual + begin + i, span);
         sums[k] = hn::Add(sums[k], passed);
         products[k] = hn::MulAdd(passed, hn::Sub(values, affine.centre), products[k]);
       });

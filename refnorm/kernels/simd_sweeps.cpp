@@ -75,7 +75,7 @@ void gradient_sums_with(const GradientArrays<T>& arrays, const Tile& tile,
 }
 
 template <class T>
-void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, const Tile& tile,
+void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* gated, const Tile& tile,
                    const ForwardCoefficients<Compute<T> >& by, double* g, double* gx) {
   std::fill_n(g, tile.channels, 0.0);
   std::fill_n(gx, tile.channels, 0.0);
@@ -83,7 +83,7 @@ void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, con
   const auto sums = !activation.relu          ? gradient_sums_with<T, Gate::kOpen>
                     : activation.y != nullptr ? gradient_sums_with<T, Gate::kOutput>
                                               : gradient_sums_with<T, Gate::kInput>;
-  sums({x, dy, activation.y, nullptr, nullptr, false}, tile, by, g, gx);
+  sums({x, dy, activation.y, nullptr, gated, false}, tile, by, g, gx);
 }
 
 template <class T, Gate kGate>

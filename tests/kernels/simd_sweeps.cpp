@@ -73,11 +73,23 @@ class Gradients {
     const auto channels = static_cast<std::size_t>(tile.channels);
     std::vector<double> g(channels, 77), gx(channels, 77), size(channels), size_x(channels), want(channels),
         want_x(channels);
-    with.gradient_sums(x.data() + kOffset, dy.data() + kOffset, activation(gating), tile, by.forward(),
-                       g.data(), gx.data());
+    const std::vector<bool> is_outside = outside(tile);
+    std::vector<T> gated(is_outside.size(), from_double<T>(99));
+    with.gradient_sums(x.data() + kOffset, dy.data() + kOffset, activation(gating), gated.data() + kOffset,
+                       tile, by.forward(), g.data(), gx.data());
+    for (std::size_t at = 0; at < gated.size(); ++at) {
+      if (!is_outside[at]) continue;
+      ASSERT_EQ(to_double(gated[at]), 99) << "written outside the tile";
+    }
+    std::vector<double> g_alone(channels), gx_alone(channels);
+    with.gradient_sums(x.data() + kOffset, dy.data() + kOffset, activation(gating), nullptr, tile,
+                       by.forward(), g_alone.data(), gx_alone.data());
+    ASSERT_EQ(g_alone, g);
+    ASSERT_EQ(gx_alone, gx);
     for_each_value(tile, [&](std::int64_t channel, std::size_t at) {
       const auto c = static_cast<std::size_t>(channel);
       const double passed = gate(gating, at);
+      ASSERT_EQ(to_double(gated[at]), passed);
       const double away = to_double(x[at]) - by.doubles[0][c];
       want[c] += passed;
       want_x[c] += passed * away;
