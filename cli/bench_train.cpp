@@ -111,6 +111,8 @@ std::vector<Measured> measure(const Arguments& arguments) {
 
 Answer run(Arguments arguments) {
   experiment::Recipe machine;
+  machine.model.kind = arguments.model;
+  machine.train.batch_size = arguments.batch_size;
   machine.run.threads = arguments.threads;
   experiment::prepare_process(machine);
   const std::vector<Measured> arms = measure(arguments);
@@ -175,7 +177,7 @@ Command bench_train_command(CLI::App& parent) {
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
-  add_threads(*app, arguments->threads, "Threads to train with (default: all cores)");
+  add_threads(*app, arguments->threads, "Threads to train with (default: as refnorm train would)");
   return {app, [arguments] { return run(*arguments); }};
 }
 

@@ -65,7 +65,8 @@ Command train_command(CLI::App& parent) {
                 "Go on from the last checkpoint in RUN, to the same bits as an uninterrupted run; start "
                 "where there is none");
   add_set(*app, arguments->overrides);
-  add_threads(*app, arguments->threads, "Threads of the run (default: the recipe's, else all cores)");
+  add_threads(*app, arguments->threads,
+              "Threads of the run (default: the recipe's, else as many as its steps are worth)");
   add_device(*app, arguments->device);
   app->footer(
       "A run folder is described in docs/files.md. Ctrl-C stops after the step, saves, and says how to go "

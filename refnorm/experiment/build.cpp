@@ -13,6 +13,7 @@
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/version.h>
 #include <refnorm/norms/norm_spec.h>
+#include <refnorm/ops/tap.h>
 
 namespace refnorm::experiment {
 namespace {
@@ -46,6 +47,25 @@ std::int64_t core_count() {
   return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
 }
 
+/// Values that the network's layers give in a step: what there is to share among threads.
+std::int64_t layer_values(const Recipe& recipe) {
+  const torch::NoGradGuard no_grad;
+  const auto model = models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse("none")), 1, 10});
+  std::int64_t values = 0;
+  const ops::ObserveTaps observe(
+      [&](std::string_view, const torch::Tensor& output) { values += output.numel(); });
+  model->forward(torch::zeros({1, 1, 28, 28}));  // as all the data sets here have them
+  return values * recipe.train.batch_size;
+}
+
+/// One thread for each so many of them, as far as there are cores: LeNet-5 on 2 cores (docs/findings.md) is
+/// slower on two threads than on one with 4 million values in a step, and as fast with 33 million.
+constexpr std::int64_t kValuesOfAThread = 16'000'000;
+
+std::int64_t threads_for(const Recipe& recipe) {
+  return std::clamp<std::int64_t>(layer_values(recipe) / kValuesOfAThread, 1, core_count());
+}
+
 }  // namespace
 
 data::Splits load_splits(const Recipe& recipe) {
@@ -77,7 +97,7 @@ void prepare_process(Recipe& recipe) {
   if (recipe.run.device == "cuda" && !torch::cuda::is_available()) {
     user_error("--device cuda: this LibTorch ({}) finds no CUDA device; expected cpu", TORCH_VERSION);
   }
-  if (recipe.run.threads == 0) recipe.run.threads = core_count();
+  if (recipe.run.threads == 0) recipe.run.threads = threads_for(recipe);
   torch::set_num_threads(static_cast<int>(recipe.run.threads));
   set_blas_threads(static_cast<int>(recipe.run.threads));
 }

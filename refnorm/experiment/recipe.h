@@ -40,7 +40,7 @@ struct ArmSettings {
 
 struct RunSettings {
   std::int64_t seed = 1;
-  std::int64_t threads = 0;  ///< 0: all cores
+  std::int64_t threads = 0;  ///< 0: as many as a step is worth
   std::string device = "cpu";
 };
 

@@ -235,7 +235,6 @@ TEST_P(SimdSweeps, WritingPastTheCacheChangesNoBit) {
         std::memset(memory, 0, count * sizeof(T));
         return std::unique_ptr<T, decltype(&std::free)>(static_cast<T*>(memory), &std::free);
       };
-      std::mt19937 random(5);
       const std::vector<T> x = random_values<T>(tile, random);
       const std::vector<T> dy = random_values<T>(tile, random);
       const Coefficients<T> by(tile.channels, random);
