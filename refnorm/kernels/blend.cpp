@@ -211,13 +211,13 @@ void Blender::parameter_gradients(const double* g, const double* gx, double* wei
   }
 }
 
-#define REFNORM_INSTANTIATE(V)                                                                             \
-  template void Blender::forward_coefficients<V>(const Region&, V*, V*, V*) const;                         \
-  template void Blender::set_gradients<V>(const Region&, const double*, double*, double*, double*) const;  \
-  template void Blender::backward_coefficients<V>(const Region&, const double*, const double*, V*, V*, V*) \
-      const;
-REFNORM_INSTANTIATE(float)
-REFNORM_INSTANTIATE(double)
-#undef REFNORM_INSTANTIATE
+template void Blender::forward_coefficients<float>(const Region&, float*, float*, float*) const;
+template void Blender::set_gradients<float>(const Region&, const double*, double*, double*, double*) const;
+template void Blender::backward_coefficients<float>(const Region&, const double*, const double*, float*,
+                                                    float*, float*) const;
+template void Blender::forward_coefficients<double>(const Region&, double*, double*, double*) const;
+template void Blender::set_gradients<double>(const Region&, const double*, double*, double*, double*) const;
+template void Blender::backward_coefficients<double>(const Region&, const double*, const double*, double*,
+                                                     double*, double*) const;
 
 }  // namespace refnorm::kernels

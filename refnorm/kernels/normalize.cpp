@@ -92,7 +92,7 @@ class Pipeline {
 
 /// Outputs of this size are not found in a cache by whoever reads them next; written past it, they cost no
 /// reading of their lines.
-constexpr std::int64_t kStreamedBytes = 16 * 1024 * 1024;
+constexpr std::int64_t kStreamedBytes = std::int64_t{16} << 20;
 
 template <class T>
 bool streams(const Shape& shape) {
@@ -233,13 +233,17 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
                                        out.var_weights);
 }
 
-#define REFNORM_INSTANTIATE(T)                                                                       \
-  template void normalize<T>(const Problem<T>&, const T*, const ForwardOutputs<T>&, const Workers&); \
-  template void normalize_backward<T>(const Problem<T>&, const BackwardInputs<T>&,                   \
-                                      const BackwardOutputs<T>&, const Workers&);
-REFNORM_INSTANTIATE(float)
-REFNORM_INSTANTIATE(double)
-REFNORM_INSTANTIATE(Bfloat16)
-#undef REFNORM_INSTANTIATE
+template void normalize<float>(const Problem<float>&, const float*, const ForwardOutputs<float>&,
+                               const Workers&);
+template void normalize_backward<float>(const Problem<float>&, const BackwardInputs<float>&,
+                                        const BackwardOutputs<float>&, const Workers&);
+template void normalize<double>(const Problem<double>&, const double*, const ForwardOutputs<double>&,
+                                const Workers&);
+template void normalize_backward<double>(const Problem<double>&, const BackwardInputs<double>&,
+                                         const BackwardOutputs<double>&, const Workers&);
+template void normalize<Bfloat16>(const Problem<Bfloat16>&, const Bfloat16*, const ForwardOutputs<Bfloat16>&,
+                                  const Workers&);
+template void normalize_backward<Bfloat16>(const Problem<Bfloat16>&, const BackwardInputs<Bfloat16>&,
+                                           const BackwardOutputs<Bfloat16>&, const Workers&);
 
 }  // namespace refnorm::kernels

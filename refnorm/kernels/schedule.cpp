@@ -6,9 +6,9 @@ namespace refnorm::kernels {
 namespace {
 
 /// What a chunk may take of a core's second-level cache.
-constexpr std::int64_t kChunkBytes = 256 * 1024;
+constexpr std::int64_t kChunkBytes = std::int64_t{256} << 10;
 /// Above this a component does not stay in cache between two sweeps anyway.
-constexpr std::int64_t kLargestFusedRows = 1024 * 1024;
+constexpr std::int64_t kLargestFusedRows = std::int64_t{1} << 20;
 /// Channels that a chunk of rows has at least: whole cache lines, and full vectors.
 constexpr std::int64_t kRowChannels = 32;
 
@@ -52,7 +52,7 @@ void Schedule::cut_chunks(std::int64_t blocks, std::int64_t channels) {
 
 void Schedule::cut_slices(int workers) {
   const std::int64_t blocks = sets_.blocks();
-  const std::int64_t across = ceil_div(4 * workers, std::max<std::int64_t>(blocks, 1));
+  const std::int64_t across = ceil_div(std::int64_t{4} * workers, std::max<std::int64_t>(blocks, 1));
   if (by_rows()) parts_ = ceil_div(workers, std::max<std::int64_t>(blocks, 1));
   for (std::int64_t b = 0; b < blocks; ++b) {
     const std::int64_t begin = sets_.block_begin(b) * shape_.positions;

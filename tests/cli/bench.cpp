@@ -61,6 +61,24 @@ TEST_F(Bench, EveryCaseIsVerifiedAndTimed) {
   EXPECT_GT(table.at("network_total_ms").at("both").at("ours"), 0);
 }
 
+TEST_F(Bench, TrainMeasuresEveryNormOnOneThreadWhereStepsAreSmall) {
+  const Json result = json_of(Words{"bench", "train", "--norm", "bn", "--norm", "rbn:live", "--batch-size",
+                                    "8", "--reference", "8", "--rounds", "2", "--steps", "1", "--json"});
+  EXPECT_EQ(result.at("threads"), 1) << "LeNet-5 on 8 pictures is not worth a second thread";
+  ASSERT_EQ(result.at("arms").size(), 2U);
+  EXPECT_EQ(result.at("arms").at(0).at("step_of_first"), 1);
+  for (const Json& arm : result.at("arms")) {
+    EXPECT_GT(arm.at("images_per_second"), 0);
+    EXPECT_GT(arm.at("peak_mib"), 0);
+  }
+  // A live reference of as many pictures rides along: about twice the activations.
+  EXPECT_GT(result.at("arms").at(1).at("peak_mib").get<double>(),
+            1.5 * result.at("arms").at(0).at("peak_mib").get<double>());
+  EXPECT_EQ(error_of(Words{"bench", "train", "--norm", "bm"}), "norm: 'bm' is not known, did you mean 'bn'?");
+  EXPECT_EQ(error_of(Words{"bench", "train", "--model", "lenet"}),
+            "model: 'lenet' is not known, did you mean 'lenet5'?");
+}
+
 TEST_F(Bench, EveryCombinationIsATable) {
   EXPECT_EQ(tables({"--dtype", "all", "--format", "all", "--then", "all", "--then", "as-network"}).size(),
             16U);
