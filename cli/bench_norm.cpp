@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -120,7 +121,8 @@ void measure(std::vector<Plan>& plans, const Effort& effort) {
 Json prepare_machine(const Arguments& arguments) {
   if (!arguments.isa.empty()) ops::use_instruction_set(arguments.isa);
   experiment::Recipe recipe;
-  recipe.run.threads = arguments.threads;
+  const std::int64_t cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  recipe.run.threads = arguments.threads > 0 ? arguments.threads : cores;
   experiment::prepare_process(recipe);
   double load[1] = {};
   const bool has_load = getloadavg(load, 1) == 1;

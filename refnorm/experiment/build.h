@@ -39,7 +39,8 @@ class Assembly {
 };
 
 /// Threads of LibTorch and of the BLAS below it, device and generators as the recipe says.
-/// `recipe.run.threads` 0 becomes as many as the network's steps are worth, one for small networks. Throws UserError where the device is not there.
+/// `recipe.run.threads` 0 becomes as many as the network's steps are worth, one for small networks. Throws
+/// UserError where the device is not there.
 void prepare_process(Recipe& recipe);
 
 /// What ran this: cpu, cores, threads_per_run, libtorch, refnorm.

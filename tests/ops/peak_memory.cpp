@@ -21,8 +21,8 @@ TEST(PeakMemory, IsTheMostThatWasHeldAtOnce) {
   EXPECT_LT(peak.bytes(), 2 * kBytes + kBytes / 16);
 }
 
-// What stays after a forward pass is the input and the output and numbers per channel; LibTorch's batch norm, add and
-// ReLU in its own words, each with a result that backward reads, keeps one activation more.
+// What stays after a forward pass is the input and the output and numbers per channel; LibTorch's batch norm,
+// add and ReLU in its own words, each with a result that backward reads, keeps one activation more.
 TEST(PeakMemory, ShowsThatNothingIsKeptThatBackwardCanComputeAgain) {
   const torch::Tensor x = torch::randn({16, 16, 64, 64}).requires_grad_(true);
   const torch::Tensor residual = torch::randn({16, 16, 64, 64}).requires_grad_(true);
