@@ -56,21 +56,21 @@ TEST_F(Stopped, Terminated) {
 }
 
 TEST_F(Stopped, KilledAtAnyMoment) {
-  const Words often{"--set", "train.checkpoint_every=3"};
+  const Words often{"--set", "train.checkpoint_every=3", "--set", "train.epochs=8"};
   trained(train("whole") + often);
   RandomStream random(3, "kills");
   int killed = 0;
   // A run saves for most of its time: half of the kills fall into the writing of a checkpoint.
-  for (int i = 0; i < 8 && !exists("run/result.json"); ++i) {
+  for (int i = 0; i < 10 && !exists("run/result.json"); ++i) {
     const ino_t before = identity(path("run/last"));
     Running running(train("run") + often + Words{"--resume"});
     if (i % 4 != 3) wait_until([&] { return running.ended() || identity(path("run/last")) != before; });
-    pause_milliseconds(static_cast<int>(random.below(150)));
+    pause_milliseconds(static_cast<int>(random.below(60)));
     running.send(SIGKILL);
     killed += running.wait().signal == SIGKILL ? 1 : 0;
   }
   EXPECT_GE(killed, 3);
-  EXPECT_EQ(trained(train("run") + often + Words{"--resume"}).at("steps"), 50);
+  EXPECT_EQ(trained(train("run") + often + Words{"--resume"}).at("steps"), 200);
   expect_same_files(timeless_files_in(path("whole")), timeless_files_in(path("run")));
   expect_no_leftovers(path("run"));
 }
