@@ -59,7 +59,7 @@ std::int64_t layer_values(const Recipe& recipe) {
 }
 
 /// One thread for each so many of them, as far as there are cores: LeNet-5 on 2 cores (docs/findings.md) is
-/// slower on two threads than on one with 4 million values in a step, and as fast with 33 million.
+/// slower on two threads than on one with 7 million values in a step, and as fast with 27 million.
 constexpr std::int64_t kValuesOfAThread = 16'000'000;
 
 std::int64_t threads_for(const Recipe& recipe) {
