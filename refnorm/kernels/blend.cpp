@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <refnorm/kernels/blend.h>
 
@@ -8,6 +9,12 @@ namespace {
 
 double square(double value) {
   return value * value;
+}
+
+/// A coefficient as the sweeps want it: a NaN is the standard one (see sweeps.h).
+template <class V>
+V coefficient(double value) {
+  return std::isnan(value) ? std::numeric_limits<V>::quiet_NaN() : static_cast<V>(value);
 }
 
 }  // namespace
@@ -94,10 +101,11 @@ void Blender::forward_coefficients(const Region& region, V* centre, V* scale, V*
     if (renormalizes()) renormalize_cells(b, region.channel_begin, region.channel_end);
     for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) {
       const std::int64_t i = row + c;
-      centre[i] = static_cast<V>(mean_[i]);
-      scale[i] = static_cast<V>(scale_[i]);
+      centre[i] = coefficient<V>(mean_[i]);
+      scale[i] = coefficient<V>(scale_[i]);
       const double drift = renormalizes() ? weight(c) * d_[i] : 0;
-      shift[i] = static_cast<V>(drift + bias(c) + scale_[i] * (static_cast<double>(centre[i]) - mean_[i]));
+      shift[i] =
+          coefficient<V>(drift + bias(c) + scale_[i] * (static_cast<double>(centre[i]) - mean_[i]));
     }
   }
 }
@@ -173,9 +181,9 @@ void Blender::backward_coefficients(const Region& region, const double* mean_gra
                            });
     }
     for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) {
-      g_scale[row + c] = static_cast<V>(scale_[row + c]);
-      x_scale[row + c] = static_cast<V>(slope[c - region.channel_begin]);
-      shift[row + c] = static_cast<V>(constant[c - region.channel_begin]);
+      g_scale[row + c] = coefficient<V>(scale_[row + c]);
+      x_scale[row + c] = coefficient<V>(slope[c - region.channel_begin]);
+      shift[row + c] = coefficient<V>(constant[c - region.channel_begin]);
     }
   }
 }

@@ -15,16 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace refnorm::kernels {
 namespace HWY_NAMESPACE {
 
-/// Rows go in groups, which use the sums they loaded for their columns.
-constexpr int kGroup = 4;
-
-/// body(number of rows, offset of the first)
-template <class Body>
-HWY_INLINE void for_each_rows(const ColumnBlock& block, const Body& body) {
-  std::int64_t row = 0;
-  for (; row + kGroup <= block.rows; row += kGroup) body(Index<kGroup>(), block.at + row * block.stride);
-  for (; row < block.rows; ++row) body(Index<1>(), block.at + row * block.stride);
-}
+/// From so many rows a block's means are guessed.
+constexpr std::int64_t kGuessRows = 8;
 
 template <class T>
 struct ColumnMoments {
@@ -41,69 +33,63 @@ struct ColumnMoments {
 /// The channels' means over the block, in T; no further from the true ones than rounding takes them.
 template <class T>
 HWY_INLINE void column_centres(const T* x, const ColumnBlock& block, ColumnMoments<T>& scratch) {
-  const Tag<T> d;
   using V = Compute<T>;
-  V* first = scratch.first.values;
-  V* sums = scratch.sums.values;
-  for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
-    hn::StoreU(load(x + block.at + j, span), d, first + j);
-    hn::StoreU(hn::Zero(d), d, sums + j);
+  for_each_pack<T>(0, block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+    store_columns<T>(load(x + block.at + j, span), scratch.first, j);
+    store_columns<T>(zeros<T>(), scratch.sums, j);
   });
   for_each_rows(block, [&](auto rows, std::int64_t at) REFNORM_LAMBDA {
-    for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
-      const auto shift = hn::LoadU(d, first + j);
-      auto sum = hn::LoadU(d, sums + j);
+    for_each_pack<T>(0, block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+      const auto shift = load_columns<T>(scratch.first, j);
+      auto sum = load_columns<T>(scratch.sums, j);
       for (int row = 0; row < rows; ++row) {
         const T* place = x + at + row * block.stride + j;
         // Several rows at a time are not what the processor's own prefetcher expects.
         hwy::Prefetch(place + rows * block.stride);
-        sum = hn::Add(sum, hn::Sub(load(place, span), shift));
+        sum = add(sum, sub(load(place, span), shift));
       }
-      hn::StoreU(sum, d, sums + j);
+      store_columns<T>(sum, scratch.sums, j);
     });
   });
   std::fill_n(scratch.mean.values, block.channels, 0.0);
-  add_columns(scratch.first, block, static_cast<double>(block.rows), scratch.mean);
-  add_columns(scratch.sums, block, 1, scratch.mean);
+  add_columns<T>(scratch.first, block, static_cast<double>(block.rows), scratch.mean);
+  add_columns<T>(scratch.sums, block, 1, scratch.mean);
   for (std::int64_t c = 0; c < block.channels; ++c) {
     scratch.channel_centres.values[c] = static_cast<V>(scratch.mean.values[c] / block.count());
   }
-  spread(scratch.channel_centres.values, block, scratch.centres);
+  spread<T>(scratch.channel_centres.values, block, scratch.centres);
 }
 
 /// sum of (x − centre) and of its square for each channel, in scratch.mean and scratch.m2.
 template <class T>
 HWY_INLINE void column_sums(const T* x, const ColumnBlock& block, ColumnMoments<T>& scratch) {
-  const Tag<T> d;
-  Compute<T>* sums = scratch.sums.values;
-  Compute<T>* squares = scratch.squares.values;
-  std::fill_n(sums, block.columns() + kLanes<T>, Compute<T>(0));
-  std::fill_n(squares, block.columns() + kLanes<T>, Compute<T>(0));
+  clear_columns<T>(block.columns(), scratch.sums);
+  clear_columns<T>(block.columns(), scratch.squares);
   for_each_rows(block, [&](auto rows, std::int64_t at) REFNORM_LAMBDA {
-    for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
-      const auto centre = hn::LoadU(d, scratch.centres.values + j);
-      auto sum = hn::LoadU(d, sums + j);
-      auto square = hn::LoadU(d, squares + j);
+    for_each_pack<T>(0, block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+      const auto centre = load_columns<T>(scratch.centres, j);
+      auto sum = load_columns<T>(scratch.sums, j);
+      auto square = load_columns<T>(scratch.squares, j);
       for (int row = 0; row < rows; ++row) {
         const T* place = x + at + row * block.stride + j;
         // Several rows at a time are not what the processor's own prefetcher expects.
         hwy::Prefetch(place + rows * block.stride);
-        const auto away = hn::Sub(load(place, span), centre);
-        sum = hn::Add(sum, away);
-        square = hn::MulAdd(away, away, square);
+        const auto away = sub(load(place, span), centre);
+        sum = add(sum, away);
+        square = mul_add(away, away, square);
       }
-      hn::StoreU(sum, d, sums + j);
-      hn::StoreU(square, d, squares + j);
+      store_columns<T>(sum, scratch.sums, j);
+      store_columns<T>(square, scratch.squares, j);
     });
   });
   std::fill_n(scratch.mean.values, block.channels, 0.0);
   std::fill_n(scratch.m2.values, block.channels, 0.0);
-  add_columns(scratch.sums, block, 1, scratch.mean);
-  add_columns(scratch.squares, block, 1, scratch.m2);
+  add_columns<T>(scratch.sums, block, 1, scratch.mean);
+  add_columns<T>(scratch.squares, block, 1, scratch.m2);
 }
 
-/// One pass around the mean of the blocks before, and another around the block's own where that is far from
-/// some channel's; the scheme is that of the runs.
+/// One pass around a guess, the mean of the blocks before or of the first rows, and another around the block's
+/// own mean where the guess is far from some channel's; the scheme is that of the runs.
 template <class T>
 HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, const double* mean_before,
                                      ColumnMoments<T>& scratch) {
@@ -111,14 +97,18 @@ HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, const
     for (std::int64_t c = 0; c < block.channels; ++c) {
       scratch.channel_centres.values[c] = static_cast<Compute<T>>(mean_before[block.first_channel + c]);
     }
-    spread(scratch.channel_centres.values, block, scratch.centres);
-    column_sums(x, block, scratch);
-    bool close = true;
-    for (std::int64_t c = 0; c < block.channels; ++c) {
-      close &= close_enough(scratch.mean.values[c], scratch.m2.values[c], block.count());
-    }
-    if (close) return;
+    spread<T>(scratch.channel_centres.values, block, scratch.centres);
+  } else {
+    ColumnBlock few = block;
+    few.rows = std::min(kGuessRows, block.rows);
+    column_centres(x, few, scratch);
   }
+  column_sums(x, block, scratch);
+  bool close = true;
+  for (std::int64_t c = 0; c < block.channels; ++c) {
+    close &= close_enough(scratch.mean.values[c], scratch.m2.values[c], block.count());
+  }
+  if (close) return;
   column_centres(x, block, scratch);
   column_sums(x, block, scratch);
 }
@@ -131,12 +121,12 @@ HWY_INLINE void finish_column_moments(const T* x, const ColumnBlock& block, Colu
   double* m2 = scratch.m2.values;
   const auto count = hn::Set(d64, block.count());
   auto poison = hn::Zero(d64);
-  for_each_vector<double>(block.channels, Whole(), [&](std::int64_t c, auto span) REFNORM_LAMBDA {
+  for_each_pack<double>(0, block.channels, Whole(), [&](std::int64_t c, auto span) REFNORM_LAMBDA {
     const auto left = hn::Div(hn::LoadU(d64, mean + c), count);
     const auto square = hn::LoadU(d64, m2 + c);
     // Zero, but NaN where either is not finite.
     const auto odd = hn::Add(hn::Sub(left, left), hn::Sub(square, square));
-    poison = hn::Add(poison, inside<double>(odd, span));
+    poison = hn::Add(poison, inside(Pack<double>{{odd}}, span).part[0]);
     hn::StoreU(hn::Add(load_as_double(scratch.channel_centres.values + c), left), d64, mean + c);
     hn::StoreU(hn::Max(hn::NegMulAdd(hn::Mul(left, count), left, square), hn::Add(hn::Zero(d64), odd)), d64,
                m2 + c);
@@ -163,16 +153,16 @@ void column_moments(const T* x, const Tile& tile, double* mean, double* m2) {
     const auto square_weight = hn::Set(d64, merge.square);
     double* all_mean = mean + block.first_channel;
     double* all_m2 = m2 + block.first_channel;
-    for_each_vector<double>(block.channels, Whole(), [&](std::int64_t c, auto span) REFNORM_LAMBDA {
-      const auto old = load(static_cast<const double*>(all_mean + c), span);
-      const auto old_m2 = load(static_cast<const double*>(all_m2 + c), span);
+    for_each_pack<double>(0, block.channels, Whole(), [&](std::int64_t c, auto span) REFNORM_LAMBDA {
+      const auto old = load<double>(all_mean + c, span).part[0];
+      const auto old_m2 = load<double>(all_m2 + c, span).part[0];
       const auto apart = hn::Sub(hn::LoadU(d64, scratch.mean.values + c), old);
       const auto between = hn::MulAdd(hn::Mul(apart, apart), square_weight, old_m2);
-      store<double>(hn::MulAdd(apart, mean_weight, old), all_mean + c, span);
-      store<double>(hn::Add(hn::LoadU(d64, scratch.m2.values + c), between), all_m2 + c, span);
+      store<double>({{hn::MulAdd(apart, mean_weight, old)}}, all_mean + c, span);
+      store<double>({{hn::Add(hn::LoadU(d64, scratch.m2.values + c), between)}}, all_m2 + c, span);
     });
   };
-  for_each_strip<T>(tile,
+  for_each_strip<T>(tile, kSummedColumns,
                     [&](const ColumnBlock& strip) REFNORM_LAMBDA { for_each_column_block(strip, visit); });
 }
 
@@ -188,16 +178,13 @@ struct ColumnGradients {
 template <class T, Gate kGate>
 HWY_INLINE void column_block_gradient_sums(GradientArrays<T> arrays, const ColumnBlock& block,
                                            const AffineColumns<T>& by, ColumnGradients<T>& scratch) {
-  const Tag<T> d;
-  Compute<T>* sums = scratch.sums.values;
-  Compute<T>* products = scratch.products.values;
-  std::fill_n(sums, block.columns() + kLanes<T>, Compute<T>(0));
-  std::fill_n(products, block.columns() + kLanes<T>, Compute<T>(0));
+  clear_columns<T>(block.columns(), scratch.sums);
+  clear_columns<T>(block.columns(), scratch.products);
   for_each_rows(block, [&](auto rows, std::int64_t at) REFNORM_LAMBDA {
-    for_each_vector<T>(block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
+    for_each_pack<T>(0, block.columns(), Whole(), [&](std::int64_t j, auto span) REFNORM_LAMBDA {
       const auto affine = by.template at<kGate == Gate::kInput>(j);
-      auto sum = hn::LoadU(d, sums + j);
-      auto product = hn::LoadU(d, products + j);
+      auto sum = load_columns<T>(scratch.sums, j);
+      auto product = load_columns<T>(scratch.products, j);
       for (int row = 0; row < rows; ++row) {
         const std::int64_t place = at + row * block.stride + j;
         const auto values = load(arrays.x + place, span);
@@ -205,21 +192,21 @@ HWY_INLINE void column_block_gradient_sums(GradientArrays<T> arrays, const Colum
         hwy::Prefetch(arrays.dy + place + rows * block.stride);
         const auto passed = gate_step<T, kGate>(arrays, place, span, values, affine);
         if (arrays.dresidual != nullptr) store(passed, arrays.dresidual + place, span);
-        sum = hn::Add(sum, passed);
-        product = hn::MulAdd(passed, hn::Sub(values, affine.centre), product);
+        sum = add(sum, passed);
+        product = mul_add(passed, sub(values, affine.centre), product);
       }
-      hn::StoreU(sum, d, sums + j);
-      hn::StoreU(product, d, products + j);
+      store_columns<T>(sum, scratch.sums, j);
+      store_columns<T>(product, scratch.products, j);
     });
   });
-  add_columns(scratch.sums, block, 1, scratch.g);
-  add_columns(scratch.products, block, 1, scratch.gx);
+  add_columns<T>(scratch.sums, block, 1, scratch.g);
+  add_columns<T>(scratch.products, block, 1, scratch.gx);
 }
 
 template <class T, Gate kGate>
 void column_gradient_sums(GradientArrays<T> arrays, Tile tile, const ForwardCoefficients<Compute<T>>& by,
                           double* g, double* gx) {
-  for_each_strip<T>(tile, [&](const ColumnBlock& strip) {
+  for_each_strip<T>(tile, kSummedColumns, [&](const ColumnBlock& strip) {
     const AffineColumns<T> columns(by, strip, true, kGate == Gate::kInput);
     ColumnGradients<T> scratch;
     std::fill_n(scratch.g.values, strip.channels, 0.0);

@@ -30,20 +30,103 @@ using Tag = hn::ScalableTag<Compute<T>>;
 template <class T>
 using Vector = hn::Vec<Tag<T>>;
 template <class T>
-constexpr std::int64_t kLanes = hn::MaxLanes(Tag<T>());
-template <class T>
 constexpr bool kIsBfloat16 = std::is_same_v<T, Bfloat16>;
 
 template <int kIndex>
 using Index = std::integral_constant<int, kIndex>;
 
-/// How much of a vector lies inside an array: all of it, or its first `count` lanes.
+/// What one load brings, as numbers to compute with: a vector, or for bfloat16 two of them, the first with
+/// every even value and the second with every odd one. Taking 32-bit words apart so costs one operation a
+/// vector, and putting them together as little; keeping values in order would cost permutations.
+template <class T>
+constexpr int kParts = kIsBfloat16<T> ? 2 : 1;
+template <class T>
+struct Pack {
+  Vector<T> part[kParts<T>];
+};
+/// Lanes of a vector, and values of a pack.
+template <class T>
+constexpr std::int64_t kVectorLanes = hn::MaxLanes(Tag<T>());
+template <class T>
+constexpr std::int64_t kLanes = kVectorLanes<T> * kParts<T>;
+
+/// body(packs' parts...) for each part.
+template <class T, class Body, class... Packs>
+HWY_INLINE Pack<T> each_part(const Body& body, const Packs&... packs) {
+  if constexpr (kParts<T> == 1) {
+    return {{body(packs.part[0]...)}};
+  } else {
+    return {{body(packs.part[0]...), body(packs.part[1]...)}};
+  }
+}
+
+template <class T>
+HWY_INLINE Pack<T> zeros() {
+  return each_part<T>([]() REFNORM_LAMBDA { return hn::Zero(Tag<T>()); });
+}
+template <class T>
+HWY_INLINE Pack<T> all(Compute<T> value) {
+  return each_part<T>([&]() REFNORM_LAMBDA { return hn::Set(Tag<T>(), value); });
+}
+template <class T>
+HWY_INLINE Pack<T> add(const Pack<T>& a, const Pack<T>& b) {
+  return each_part<T>([](auto u, auto v) REFNORM_LAMBDA { return hn::Add(u, v); }, a, b);
+}
+template <class T>
+HWY_INLINE Pack<T> sub(const Pack<T>& a, const Pack<T>& b) {
+  return each_part<T>([](auto u, auto v) REFNORM_LAMBDA { return hn::Sub(u, v); }, a, b);
+}
+/// a · b + c
+template <class T>
+HWY_INLINE Pack<T> mul_add(const Pack<T>& a, const Pack<T>& b, const Pack<T>& c) {
+  return each_part<T>([](auto u, auto v, auto w) REFNORM_LAMBDA { return hn::MulAdd(u, v, w); }, a, b, c);
+}
+/// `values`, but zero where `by` <= 0; where `by` is NaN they stay.
+template <class T>
+HWY_INLINE Pack<T> gate(const Pack<T>& by, const Pack<T>& values) {
+  return each_part<T>([](auto u, auto v)
+                          REFNORM_LAMBDA { return hn::IfThenZeroElse(hn::Le(u, hn::Zero(Tag<T>())), v); },
+                      by, values);
+}
+/// The first value.
+template <class T>
+HWY_INLINE Compute<T> first_of(const Pack<T>& values) {
+  return hn::GetLane(values.part[0]);
+}
+/// The parts' sum.
+template <class T>
+HWY_INLINE Vector<T> folded(const Pack<T>& values) {
+  if constexpr (kParts<T> == 1) {
+    return values.part[0];
+  } else {
+    return hn::Add(values.part[0], values.part[1]);
+  }
+}
+
+/// How much of a pack lies inside an array: all of it, or its first `count` values.
 struct Whole {};
 /// All of it, and the output is written past the caches.
 struct Streamed : Whole {};
 struct Part {
   std::int64_t count;
 };
+
+/// Zero in the lanes outside.
+template <class T>
+HWY_INLINE Pack<T> inside(const Pack<T>& values, Whole) {
+  return values;
+}
+template <class T>
+HWY_INLINE Pack<T> inside(const Pack<T>& values, Part part) {
+  const Tag<T> d;
+  const auto count = static_cast<std::size_t>(part.count);
+  if constexpr (kParts<T> == 1) {
+    return {{hn::IfThenElseZero(hn::FirstN(d, count), values.part[0])}};
+  } else {
+    return {{hn::IfThenElseZero(hn::FirstN(d, (count + 1) / 2), values.part[0]),
+             hn::IfThenElseZero(hn::FirstN(d, count / 2), values.part[1])}};
+  }
+}
 
 /// Whether the processor itself skips the lanes outside a part. Highway's own stand-in touches them, and so
 /// would read past the end of an array and write back what another thread may just have changed.
@@ -55,133 +138,124 @@ constexpr bool kSkipsLanes =
     false;
 #endif
 
-template <class T>
-using HalfTag = hn::Rebind<std::uint16_t, Tag<T>>;
-template <class T>
-using WordTag = hn::Rebind<std::uint32_t, Tag<T>>;
+using HalfTag = hn::ScalableTag<std::uint16_t>;
+using WordTag = hn::ScalableTag<std::uint32_t>;
 
-HWY_INLINE Vector<Bfloat16> widen(hn::Vec<HalfTag<Bfloat16>> halves) {
-  return hn::BitCast(Tag<Bfloat16>(), hn::ShiftLeft<16>(hn::PromoteTo(WordTag<Bfloat16>(), halves)));
+HWY_INLINE Pack<Bfloat16> widen(hn::Vec<HalfTag> halves) {
+  const WordTag d32;
+  const Tag<Bfloat16> d;
+  const auto words = hn::BitCast(d32, halves);
+  return {{hn::BitCast(d, hn::ShiftLeft<16>(words)),
+           hn::BitCast(d, hn::And(words, hn::Set(d32, 0xffff0000U)))}};
 }
 
-/// As to_bfloat16(), bit by bit.
-HWY_INLINE hn::Vec<HalfTag<Bfloat16>> narrow(Vector<Bfloat16> values) {
-  const WordTag<Bfloat16> d32;
+/// To nearest, ties to even, as to_bfloat16(). The lower half of a word is what is rounded away. The values
+/// come from arithmetic: their NaNs are quiet, and have nothing in the lower half that rounding could carry
+/// on, as what they descend from is bfloat16 or a coefficient, whose NaN is the standard one.
+HWY_INLINE hn::Vec<WordTag> rounded(Vector<Bfloat16> values) {
+  const WordTag d32;
   const auto bits = hn::BitCast(d32, values);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
-  const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff)));
-  const auto quiet = hn::Or(bits, hn::Set(d32, 0x400000));
-  const auto words = hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(values)), quiet, rounded);
-  return hn::TruncateTo(HalfTag<Bfloat16>(), hn::ShiftRight<16>(words));
+  return hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff)));
+}
+HWY_INLINE hn::Vec<HalfTag> narrow(const Pack<Bfloat16>& values) {
+  const WordTag d32;
+  const auto even = hn::ShiftRight<16>(rounded(values.part[0]));
+  const auto odd = hn::And(rounded(values.part[1]), hn::Set(d32, 0xffff0000U));
+  return hn::BitCast(HalfTag(), hn::Or(even, odd));
 }
 
 template <class T>
-HWY_INLINE Vector<T> load(const T* from, Whole) {
+HWY_INLINE Pack<T> load(const T* from, Whole) {
   if constexpr (kIsBfloat16<T>) {
-    return widen(hn::LoadU(HalfTag<T>(), &from->bits));
+    return widen(hn::LoadU(HalfTag(), &from->bits));
   } else {
-    return hn::LoadU(Tag<T>(), from);
+    return {{hn::LoadU(Tag<T>(), from)}};
   }
 }
 
 /// The lanes outside the part are zero.
 template <class T>
-HWY_INLINE Vector<T> load(const T* from, Part part) {
+HWY_INLINE Pack<T> load(const T* from, Part part) {
   const auto count = static_cast<std::size_t>(part.count);
   if constexpr (!kSkipsLanes<T>) {
     T whole[kLanes<T>] = {};
     for (std::size_t i = 0; i < count; ++i) whole[i] = from[i];
     return load(static_cast<const T*>(whole), Whole());
   } else if constexpr (kIsBfloat16<T>) {
-    const HalfTag<T> d16;
-    return widen(hn::MaskedLoad(hn::FirstN(d16, count), d16, &from->bits));
+    return widen(hn::MaskedLoad(hn::FirstN(HalfTag(), count), HalfTag(), &from->bits));
   } else {
-    return hn::MaskedLoad(hn::FirstN(Tag<T>(), count), Tag<T>(), from);
+    return {{hn::MaskedLoad(hn::FirstN(Tag<T>(), count), Tag<T>(), from)}};
   }
 }
 
 template <class T>
-HWY_INLINE void store(Vector<T> values, T* to, Whole) {
+HWY_INLINE void store(const Pack<T>& values, T* to, Whole) {
   if constexpr (kIsBfloat16<T>) {
-    hn::StoreU(narrow(values), HalfTag<T>(), &to->bits);
+    hn::StoreU(narrow(values), HalfTag(), &to->bits);
   } else {
-    hn::StoreU(values, Tag<T>(), to);
+    hn::StoreU(values.part[0], Tag<T>(), to);
   }
 }
 
 template <class T>
-HWY_INLINE void store(Vector<T> values, T* to, Part part) {
+HWY_INLINE void store(const Pack<T>& values, T* to, Part part) {
   const auto count = static_cast<std::size_t>(part.count);
   if constexpr (!kSkipsLanes<T>) {
     T whole[kLanes<T>];
     store(values, static_cast<T*>(whole), Whole());
     for (std::size_t i = 0; i < count; ++i) to[i] = whole[i];
   } else if constexpr (kIsBfloat16<T>) {
-    const HalfTag<T> d16;
-    hn::BlendedStore(narrow(values), hn::FirstN(d16, count), d16, &to->bits);
+    hn::BlendedStore(narrow(values), hn::FirstN(HalfTag(), count), HalfTag(), &to->bits);
   } else {
-    hn::BlendedStore(values, hn::FirstN(Tag<T>(), count), Tag<T>(), to);
+    hn::BlendedStore(values.part[0], hn::FirstN(Tag<T>(), count), Tag<T>(), to);
   }
 }
 
-/// `to` begins a cache line. Lines are written as wholes by float32 and double vectors only.
+/// `to` begins a cache line.
 template <class T>
-HWY_INLINE void store(Vector<T> values, T* to, Streamed) {
+HWY_INLINE void store(const Pack<T>& values, T* to, Streamed) {
   if constexpr (kIsBfloat16<T>) {
-    store(values, to, Whole());
+    hn::Stream(narrow(values), HalfTag(), &to->bits);
   } else {
-    hn::Stream(values, Tag<T>(), to);
+    hn::Stream(values.part[0], Tag<T>(), to);
   }
 }
 
-/// Zero in the lanes outside.
+/// The sum of all lanes, in double.
 template <class T>
-HWY_INLINE Vector<T> inside(Vector<T> values, Whole) {
-  return values;
-}
-template <class T>
-HWY_INLINE Vector<T> inside(Vector<T> values, Part part) {
-  return hn::IfThenElseZero(hn::FirstN(Tag<T>(), static_cast<std::size_t>(part.count)), values);
-}
-
-/// The sum of four vectors' lanes, the lanes in double.
-template <class T>
-HWY_INLINE double total(const Vector<T> (&sums)[4]) {
-  const auto sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+HWY_INLINE double total(const Vector<T>& lanes) {
   const hn::ScalableTag<double> d64;
   if constexpr (std::is_same_v<T, double>) {
-    return hn::GetLane(hn::SumOfLanes(d64, sum));
+    return hn::GetLane(hn::SumOfLanes(d64, lanes));
   } else {
     const hn::Half<Tag<T>> half;
-    const auto low = hn::PromoteTo(d64, hn::LowerHalf(half, sum));
-    const auto high = hn::PromoteTo(d64, hn::UpperHalf(half, sum));
+    const auto low = hn::PromoteTo(d64, hn::LowerHalf(half, lanes));
+    const auto high = hn::PromoteTo(d64, hn::UpperHalf(half, lanes));
     return hn::GetLane(hn::SumOfLanes(d64, hn::Add(low, high)));
   }
 }
+/// The sum of four packs.
+template <class T>
+HWY_INLINE double total(const Pack<T> (&sums)[4]) {
+  return total<T>(folded(add(add(sums[0], sums[1]), add(sums[2], sums[3]))));
+}
 
-/// body(i, W or Part) for each vector of an array of `length` values; W is Whole or Streamed.
+/// body(i, W or Part) for each pack of an array of `length` values; W is Whole or Streamed.
 template <class T, class W, class Body>
-HWY_INLINE void for_each_vector(std::int64_t length, W whole, const Body& body) {
-  std::int64_t i = 0;
+HWY_INLINE void for_each_pack(std::int64_t begin, std::int64_t length, W whole, const Body& body) {
+  std::int64_t i = begin;
   for (; i + kLanes<T> <= length; i += kLanes<T>) body(i, whole);
   if (i < length) body(i, Part{length - i});
 }
 
-constexpr std::uintptr_t kCacheLine = 64;
+constexpr std::int64_t kCacheLine = 64;
 
+/// Values from `at` to the next beginning of a cache line.
 template <class T>
-HWY_INLINE bool begins_line(const T* at) {
-  return reinterpret_cast<std::uintptr_t>(at) % kCacheLine == 0;
-}
-
-/// The same, Streamed where `stream` is set and worth it.
-template <class T, class Body>
-HWY_INLINE void for_each_output_vector(std::int64_t length, bool stream, const Body& body) {
-  if (stream && !kIsBfloat16<T>) {
-    for_each_vector<T>(length, Streamed(), body);
-  } else {
-    for_each_vector<T>(length, Whole(), body);
-  }
+HWY_INLINE std::int64_t values_to_line(const T* at) {
+  const auto past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(at) % kCacheLine);
+  return (kCacheLine - past) % kCacheLine / static_cast<std::int64_t>(sizeof(T));
 }
 
 /// Merges the moments of `count` values into those of `before` values: the weights of Chan's formulas.
@@ -201,31 +275,33 @@ HWY_INLINE bool close_enough(double sum, double square, double count) {
   return !(shift > 4 * (square - shift));
 }
 
-/// One vector's worth of y = scale · (x − centre) + shift. `apply` and the gate of the gradient both call it,
-/// so they contract it in the same way.
+/// One pack's worth of y = scale · (x − centre) + shift. `apply` and the gate of the gradient both call it, so
+/// they contract it in the same way.
 template <class T>
 struct Affine {
-  HWY_INLINE Vector<T> operator()(Vector<T> x) const { return hn::MulAdd(scale, hn::Sub(x, centre), shift); }
-  Vector<T> centre;
-  Vector<T> scale;
-  Vector<T> shift;
+  HWY_INLINE Pack<T> operator()(const Pack<T>& x) const { return mul_add(scale, sub(x, centre), shift); }
+  Pack<T> centre;
+  Pack<T> scale;
+  Pack<T> shift;
 };
 
 template <class T>
 struct ApplyArrays {
+  /// The array whose lines count where outputs are written past the caches; null where none is.
+  T* streamed() const { return stream ? y : nullptr; }
+
   const T* x;
   const T* residual;
   T* y;
   bool stream;
-  HWY_INLINE bool streams(std::int64_t at) const { return stream && begins_line(y + at); }
 };
 
 template <class T, bool kRelu, class Span>
 HWY_INLINE void apply_step(const ApplyArrays<T>& arrays, std::int64_t at, Span span,
                            const Affine<T>& affine) {
   auto value = affine(load(arrays.x + at, span));
-  if (arrays.residual != nullptr) value = hn::Add(value, load(arrays.residual + at, span));
-  if constexpr (kRelu) value = hn::IfThenZeroElse(hn::Le(value, hn::Zero(Tag<T>())), value);
+  if (arrays.residual != nullptr) value = add(value, load(arrays.residual + at, span));
+  if constexpr (kRelu) value = gate(value, value);
   store(value, arrays.y + at, span);
 }
 
@@ -234,34 +310,35 @@ enum class Gate { kOpen, kOutput, kInput };
 
 template <class T>
 struct GradientArrays {
+  T* streamed() const {
+    if (!stream) return nullptr;
+    if (dx == nullptr || dresidual == nullptr) return dx != nullptr ? dx : dresidual;
+    return values_to_line(dx) == values_to_line(dresidual) ? dx : nullptr;
+  }
+
   const T* x;
   const T* dy;
   const T* y;
   T* dx;
   T* dresidual;
   bool stream;
-  HWY_INLINE bool streams(std::int64_t at) const {
-    return stream && (dx == nullptr || begins_line(dx + at)) &&
-           (dresidual == nullptr || begins_line(dresidual + at));
-  }
 };
 
 template <class T>
 struct GradientStep {
-  Vector<T> g_scale;
-  Vector<T> x_scale;
-  Vector<T> shift;
+  Pack<T> g_scale;
+  Pack<T> x_scale;
+  Pack<T> shift;
 };
 
 template <class T, Gate kGate, class Span>
-HWY_INLINE Vector<T> gate_step(const GradientArrays<T>& arrays, std::int64_t at, Span span, Vector<T> x,
-                               const Affine<T>& affine) {
+HWY_INLINE Pack<T> gate_step(const GradientArrays<T>& arrays, std::int64_t at, Span span, const Pack<T>& x,
+                             const Affine<T>& affine) {
   const auto g = load(arrays.dy + at, span);
-  const auto zero = hn::Zero(Tag<T>());
   if constexpr (kGate == Gate::kOutput) {
-    return hn::IfThenZeroElse(hn::Le(load(arrays.y + at, span), zero), g);
+    return gate(load(arrays.y + at, span), g);
   } else if constexpr (kGate == Gate::kInput) {
-    return hn::IfThenZeroElse(hn::Le(affine(x), zero), g);
+    return gate(affine(x), g);
   } else {
     return g;
   }
@@ -271,12 +348,24 @@ template <class T, Gate kGate, class Span>
 HWY_INLINE void gradient_step(const GradientArrays<T>& arrays, std::int64_t at, Span span,
                               const Affine<T>& affine, const GradientStep<T>& by) {
   const bool reads_x = kGate == Gate::kInput || arrays.dx != nullptr;
-  const auto x = reads_x ? load(arrays.x + at, span) : hn::Zero(Tag<T>());
+  const auto x = reads_x ? load(arrays.x + at, span) : zeros<T>();
   const auto g = gate_step<T, kGate>(arrays, at, span, x, affine);
   if (arrays.dresidual != nullptr) store(g, arrays.dresidual + at, span);
   if (arrays.dx == nullptr) return;
-  const auto rest = hn::MulAdd(by.x_scale, hn::Sub(x, affine.centre), by.shift);
-  store(hn::MulAdd(by.g_scale, g, rest), arrays.dx + at, span);
+  const auto rest = mul_add(by.x_scale, sub(x, affine.centre), by.shift);
+  store(mul_add(by.g_scale, g, rest), arrays.dx + at, span);
+}
+
+/// body(i, span) for each pack of `length` values whose outputs begin at `streamed`, or at `at` of it; null:
+/// all outputs go through the caches. Others go past them, but for what shares a line with a neighbour.
+template <class T, class Body>
+HWY_INLINE void for_each_output_pack(std::int64_t length, const T* streamed, std::int64_t at,
+                                     const Body& body) {
+  if (streamed == nullptr) return for_each_pack<T>(0, length, Whole(), body);
+  const std::int64_t head = values_to_line(streamed + at);
+  if (head + kLanes<T> > length) return for_each_pack<T>(0, length, Whole(), body);
+  for_each_pack<T>(0, head, Whole(), body);
+  for_each_pack<T>(head, length, Streamed(), body);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

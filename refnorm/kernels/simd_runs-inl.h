@@ -37,7 +37,7 @@ struct RunBlock {
   std::int64_t before;
 };
 
-/// body(which of four sums, i, Whole or Part) for each vector of a run. Neighbours go to different sums, in
+/// body(which of four sums, i, Whole or Part) for each pack of a run. Neighbours go to different sums, in
 /// short runs too: additions to the same one would wait for each other.
 template <class T, class Body>
 HWY_INLINE void for_each_in_fours(std::int64_t length, const Body& body) {
@@ -82,42 +82,39 @@ HWY_INLINE void for_each_run_block(const Tile& tile, const Visit& visit) {
 /// The mean of a block, in T: no further from the true mean than rounding takes it.
 template <class T>
 HWY_INLINE Compute<T> run_centre(const T* x, const RunBlock& block) {
-  const Tag<T> d;
-  const auto first = hn::Set(d, hn::GetLane(load(x + block.at, Part{1})));
-  Vector<T> sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  const auto first = all<T>(first_of(load(x + block.at, Part{1})));
+  Pack<T> sums[4] = {zeros<T>(), zeros<T>(), zeros<T>(), zeros<T>()};
   for (std::int64_t row = 0; row < block.rows; ++row) {
     const T* run = x + block.at + row * block.stride;
     for_each_in_fours<T>(block.length, [&](auto k, std::int64_t i, auto span) REFNORM_LAMBDA {
-      sums[k] = hn::Add(sums[k], inside<T>(hn::Sub(load(run + i, span), first), span));
+      sums[k] = add(sums[k], inside(sub(load(run + i, span), first), span));
     });
   }
-  return static_cast<Compute<T>>(static_cast<double>(hn::GetLane(first)) + total<T>(sums) / block.count());
+  return static_cast<Compute<T>>(static_cast<double>(first_of(first)) + total<T>(sums) / block.count());
 }
 
 /// What the mean is likely to be near: that of the first few values.
 template <class T>
 HWY_INLINE Compute<T> run_guess(const T* x, const RunBlock& block) {
-  RunBlock few = block;
-  few.rows = 1;
-  few.length = std::min(block.length, kWholeVectors);
-  return run_centre(x, few);
+  const std::int64_t few = std::min(block.length, kLanes<T>);
+  const auto sum = hn::SumOfLanes(Tag<T>(), folded(load(x + block.at, Part{few})));
+  return hn::GetLane(sum) / static_cast<Compute<T>>(few);
 }
 
 /// sum of (x − centre) and of its square.
 template <class T>
 HWY_INLINE void run_sums(const T* x, const RunBlock& block, Compute<T> centre, double& sum, double& square) {
-  const Tag<T> d;
-  const auto centres = hn::Set(d, centre);
-  Vector<T> sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-  Vector<T> squares[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  const auto centres = all<T>(centre);
+  Pack<T> sums[4] = {zeros<T>(), zeros<T>(), zeros<T>(), zeros<T>()};
+  Pack<T> squares[4] = {zeros<T>(), zeros<T>(), zeros<T>(), zeros<T>()};
   for (std::int64_t row = 0; row < block.rows; ++row) {
     const T* run = x + block.at + row * block.stride;
     for_each_in_fours<T>(block.length, [&](auto k, std::int64_t i, auto span) REFNORM_LAMBDA {
-      const auto away = inside<T>(hn::Sub(load(run + i, span), centres), span);
+      const auto away = inside(sub(load(run + i, span), centres), span);
       // The next block, while this one needs no memory.
       hwy::Prefetch(run + i + block.length);
-      sums[k] = hn::Add(sums[k], away);
-      squares[k] = hn::MulAdd(away, away, squares[k]);
+      sums[k] = add(sums[k], away);
+      squares[k] = mul_add(away, away, squares[k]);
     });
   }
   sum = total<T>(sums);
@@ -160,8 +157,8 @@ void run_moments(const T* x, const Tile& tile, double* mean, double* m2) {
 }
 
 template <class T>
-HWY_INLINE Vector<T> broadcast(const Compute<T>* values, std::int64_t c, bool needed) {
-  return needed ? hn::Set(Tag<T>(), values[c]) : hn::Zero(Tag<T>());
+HWY_INLINE Pack<T> broadcast(const Compute<T>* values, std::int64_t c, bool needed) {
+  return needed ? all<T>(values[c]) : zeros<T>();
 }
 
 template <class T>
@@ -177,9 +174,9 @@ void run_apply(ApplyArrays<T> arrays, Tile tile, const ForwardCoefficients<Compu
     for (std::int64_t c = 0; c < tile.channels; ++c) {
       const auto affine = broadcast<T>(by, c, true, true);
       const std::int64_t at = o * tile.outer_stride + c * tile.inner;
-      for_each_output_vector<T>(tile.inner, arrays.streams(at),
-                                [&](std::int64_t i, auto span)
-                                    REFNORM_LAMBDA { apply_step<T, kRelu>(arrays, at + i, span, affine); });
+      for_each_output_pack<T>(tile.inner, arrays.streamed(), at,
+                              [&](std::int64_t i, auto span)
+                                  REFNORM_LAMBDA { apply_step<T, kRelu>(arrays, at + i, span, affine); });
     }
   }
 }
@@ -187,11 +184,10 @@ void run_apply(ApplyArrays<T> arrays, Tile tile, const ForwardCoefficients<Compu
 template <class T, Gate kGate>
 void run_gradient_sums(GradientArrays<T> arrays, Tile tile, const ForwardCoefficients<Compute<T>>& by,
                        double* g, double* gx) {
-  const Tag<T> d;
   for_each_run_block(tile, [&](const RunBlock& block) REFNORM_LAMBDA {
     const auto affine = broadcast<T>(by, block.channel, true, kGate == Gate::kInput);
-    Vector<T> sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-    Vector<T> products[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+    Pack<T> sums[4] = {zeros<T>(), zeros<T>(), zeros<T>(), zeros<T>()};
+    Pack<T> products[4] = {zeros<T>(), zeros<T>(), zeros<T>(), zeros<T>()};
     for (std::int64_t row = 0; row < block.rows; ++row) {
       const std::int64_t begin = block.at + row * block.stride;
       for_each_in_fours<T>(block.length, [&](auto k, std::int64_t i, auto span) REFNORM_LAMBDA {
@@ -201,8 +197,8 @@ void run_gradient_sums(GradientArrays<T> arrays, Tile tile, const ForwardCoeffic
         hwy::Prefetch(arrays.dy + begin + i + block.length);
         const auto passed = gate_step<T, kGate>(arrays, begin + i, span, values, affine);
         if (arrays.dresidual != nullptr) store(passed, arrays.dresidual + begin + i, span);
-        sums[k] = hn::Add(sums[k], passed);
-        products[k] = hn::MulAdd(passed, hn::Sub(values, affine.centre), products[k]);
+        sums[k] = add(sums[k], passed);
+        products[k] = mul_add(passed, sub(values, affine.centre), products[k]);
       });
     }
     g[block.channel] += total<T>(sums);
@@ -221,10 +217,10 @@ void run_gradient_apply(GradientArrays<T> arrays, Tile tile, const ForwardCoeffi
                                  broadcast<T>(gradient.x_scale, c, wanted),
                                  broadcast<T>(gradient.shift, c, wanted)};
       const std::int64_t at = o * tile.outer_stride + c * tile.inner;
-      for_each_output_vector<T>(tile.inner, arrays.streams(at),
-                                [&](std::int64_t i, auto span) REFNORM_LAMBDA {
-                                  gradient_step<T, kGate>(arrays, at + i, span, affine, step);
-                                });
+      for_each_output_pack<T>(tile.inner, arrays.streamed(), at,
+                              [&](std::int64_t i, auto span) REFNORM_LAMBDA {
+                                gradient_step<T, kGate>(arrays, at + i, span, affine, step);
+                              });
     }
   }
 }

@@ -43,7 +43,7 @@ SweepTables tables() {
 
 /// From these lengths on a channel's coefficients, or its sums, are worth holding in registers.
 constexpr std::int64_t kShortestRun = 32;
-constexpr std::int64_t kShortestSummedRun = 64;
+constexpr std::int64_t kShortestSummedRun = 32;
 
 template <class T>
 void moments(const T* x, const Tile& tile, double* mean, double* m2) {

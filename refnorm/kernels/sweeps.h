@@ -29,7 +29,8 @@ struct ComputeType<double> {
 template <class T>
 using Compute = typename ComputeType<T>::type;
 
-/// One number a channel of the tile: y = scale · (x − centre) + shift.
+/// One number a channel of the tile: y = scale · (x − centre) + shift. One that is NaN is the standard quiet NaN:
+/// rounding to bfloat16 relies on that.
 template <class V>
 struct ForwardCoefficients {
   const V* centre;
