@@ -31,8 +31,8 @@ class Pipeline {
     blender.template forward_coefficients<V>(region, centre.get(), scale.get(), shift.get());
   }
 
-  /// first(tile, cell, offset) over memory, between(region) on numbers, second(tile, cell, offset) over
-  /// memory. In phases, `first` writes at partial cells, which merge() then brings together.
+  /// first(tile, cell, offset) over memory, between(region) on numbers, second(tile, cell, offset, ahead) over
+  /// memory, where `ahead` is as in Caching. In phases, `first` writes at partial cells, which merge() then brings together.
   template <class First, class Merge, class Between, class Second>
   void run(const First& first, const Merge& merge, const Between& between, const Second& second) const {
     if (schedule.fused()) {
@@ -40,8 +40,9 @@ class Pipeline {
         const Region& region = schedule.chunks()[static_cast<std::size_t>(i)];
         each_piece(region, first);
         between(region);
+        const std::int64_t ahead = to_next_chunk(static_cast<std::size_t>(i));
         for (std::int64_t b = region.block_end - 1; b >= region.block_begin; --b) {
-          backwards(schedule.piece(b, region), cell(b, region.channel_begin), second);
+          backwards(schedule.piece(b, region), cell(b, region.channel_begin), ahead, second);
         }
       });
       return;
@@ -53,7 +54,7 @@ class Pipeline {
     if (schedule.parts() > 1) merge();
     between(sets.whole());
     each_slice([&](const Schedule::Slice& slice) {
-      backwards(schedule.piece(slice), cell(slice.block, slice.channel_begin), second);
+      backwards(schedule.piece(slice), cell(slice.block, slice.channel_begin), 0, second);
     });
   }
 
@@ -67,13 +68,20 @@ class Pipeline {
  private:
   /// From its end to its beginning: what the sweep before read last is still in a cache.
   template <class Sweep>
-  void backwards(const Schedule::Piece& piece, std::int64_t at, const Sweep& sweep) const {
+  void backwards(const Schedule::Piece& piece, std::int64_t at, std::int64_t ahead, const Sweep& sweep) const {
     const std::int64_t step = schedule.cached_outer(piece.tile);
     for (std::int64_t end = piece.tile.outer; end > 0; end -= std::min(step, end)) {
       Tile tile = piece.tile;
       tile.outer = std::min(step, end);
-      sweep(tile, at, piece.offset + (end - tile.outer) * tile.outer_stride);
+      sweep(tile, at, piece.offset + (end - tile.outer) * tile.outer_stride, ahead);
     }
+  }
+  /// Values from a chunk to the one that the same worker most likely goes on with.
+  std::int64_t to_next_chunk(std::size_t i) const {
+    const auto& chunks = schedule.chunks();
+    if (i + 1 == chunks.size()) return 0;
+    const auto begin = [&](const Region& region) { return schedule.piece(region.block_begin, region).offset; };
+    return begin(chunks[i + 1]) - begin(chunks[i]);
   }
   template <class Body>
   void each_slice(const Body& body) const {
@@ -161,10 +169,10 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
         sets.gather(region, mean.get(), m2.get(), out.mean, out.var);
         pipeline.coefficients(region);
       },
-      [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
+      [&](const Tile& tile, std::int64_t cell, std::int64_t offset, std::int64_t ahead) {
         problem.sweeps->apply(problem.x + offset, residual != nullptr ? residual + offset : nullptr,
                               out.y + offset, tile, pipeline.at(cell), problem.relu,
-                              streams<T>(problem.shape));
+                              {streams<T>(problem.shape), ahead});
       });
 }
 
@@ -214,19 +222,19 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
         pipeline.blender.template backward_coefficients<V>(region, mean_grad.get(), var_grad.get(),
                                                            g_scale.get(), x_scale.get(), dx_shift.get());
       },
-      [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
+      [&](const Tile& tile, std::int64_t cell, std::int64_t offset, std::int64_t ahead) {
         if (out.dx == nullptr && (out.dresidual == nullptr || gates_first)) return;
         T* dx = out.dx != nullptr ? out.dx + offset : nullptr;
         T* dresidual = out.dresidual != nullptr ? out.dresidual + offset : nullptr;
         const BackwardCoefficients<V> gradient{g_scale.get() + cell, x_scale.get() + cell,
                                                dx_shift.get() + cell};
-        const bool stream = streams<T>(problem.shape);
+        const Caching caching{streams<T>(problem.shape), ahead};
         if (gates_first) {
           problem.sweeps->gradient_apply(problem.x + offset, dresidual, {}, dx, nullptr, tile,
-                                         pipeline.at(cell), gradient, stream);
+                                         pipeline.at(cell), gradient, caching);
         } else {
           problem.sweeps->gradient_apply(problem.x + offset, in.dy + offset, activation(offset), dx,
-                                         dresidual, tile, pipeline.at(cell), gradient, stream);
+                                         dresidual, tile, pipeline.at(cell), gradient, caching);
         }
       });
   pipeline.blender.parameter_gradients(g.get(), gx.get(), out.weight, out.bias, out.mean_weights,

@@ -72,7 +72,7 @@ V affine(V x, std::int64_t c, const ForwardCoefficients<V>& by) {
 
 template <class T>
 void apply(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<Compute<T>>& by,
-           bool relu, bool /*stream*/) {
+           bool relu, const Caching& /*caching*/) {
   using V = Compute<T>;
   for_each_run(tile, [&](std::int64_t c, std::int64_t at) {
     for (std::int64_t i = at; i < at + tile.inner; ++i) {
@@ -113,7 +113,7 @@ void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* 
 template <class T>
 void gradient_apply(const T* x, const T* dy, const Activation<T>& activation, T* dx, T* dresidual,
                     const Tile& tile, const ForwardCoefficients<Compute<T>>& by,
-                    const BackwardCoefficients<Compute<T>>& gradient, bool /*stream*/) {
+                    const BackwardCoefficients<Compute<T>>& gradient, const Caching& /*caching*/) {
   for_each_run(tile, [&](std::int64_t c, std::int64_t at) {
     for (std::int64_t i = at; i < at + tile.inner; ++i) {
       const Compute<T> g = gate(x, dy, activation, i, c, by);

@@ -7,8 +7,8 @@ namespace {
 
 /// What a chunk may take of a core's second-level cache.
 constexpr std::int64_t kChunkBytes = std::int64_t{256} << 10;
-/// Above this a component does not stay in cache between two sweeps anyway.
-constexpr std::int64_t kLargestFusedRows = std::int64_t{1} << 20;
+/// Above this, reading a part of the channels in short pieces costs more than a second pass over whole rows.
+constexpr std::int64_t kLargestFusedRows = std::int64_t{128} << 10;
 /// Channels that a chunk of rows has at least: whole cache lines, and full vectors.
 constexpr std::int64_t kRowChannels = 32;
 

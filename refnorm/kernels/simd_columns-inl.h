@@ -281,7 +281,7 @@ void column_gradient_apply(GradientArrays<T> arrays, Tile tile, const ForwardCoe
     // at once are more lines than the processor gathers on their way past the caches. bfloat16 gains more by
     // loading its many coefficients once than it loses by that.
     const bool collide = strip.stride * static_cast<std::int64_t>(sizeof(T)) % kSetsBytes == 0;
-    if (collide || (arrays.stream && !kIsBfloat16<T>)) {
+    if (collide || (arrays.caching.stream && !kIsBfloat16<T>)) {
       for_each_output_column<T, 1>(strip, arrays.streamed(), sweep);
     } else {
       for_each_output_column<T, kGroup>(strip, arrays.streamed(), sweep);

@@ -285,20 +285,27 @@ struct Affine {
   Pack<T> shift;
 };
 
+/// Into the second-level cache: this work fills the first one.
+template <class T>
+HWY_INLINE void prefetch_ahead(const T* at) {
+  __builtin_prefetch(at, 0, 2);
+}
+
 template <class T>
 struct ApplyArrays {
   /// The array whose lines count where outputs are written past the caches; null where none is.
-  T* streamed() const { return stream ? y : nullptr; }
+  T* streamed() const { return caching.stream ? y : nullptr; }
 
   const T* x;
   const T* residual;
   T* y;
-  bool stream;
+  Caching caching;
 };
 
 template <class T, bool kRelu, class Span>
 HWY_INLINE void apply_step(const ApplyArrays<T>& arrays, std::int64_t at, Span span,
                            const Affine<T>& affine) {
+  prefetch_ahead(arrays.x + at + arrays.caching.ahead);
   auto value = affine(load(arrays.x + at, span));
   if (arrays.residual != nullptr) value = add(value, load(arrays.residual + at, span));
   if constexpr (kRelu) value = gate(value, value);
@@ -311,7 +318,7 @@ enum class Gate { kOpen, kOutput, kInput };
 template <class T>
 struct GradientArrays {
   T* streamed() const {
-    if (!stream) return nullptr;
+    if (!caching.stream) return nullptr;
     if (dx == nullptr || dresidual == nullptr) return dx != nullptr ? dx : dresidual;
     return values_to_line(dx) == values_to_line(dresidual) ? dx : nullptr;
   }
@@ -321,7 +328,7 @@ struct GradientArrays {
   const T* y;
   T* dx;
   T* dresidual;
-  bool stream;
+  Caching caching;
 };
 
 template <class T>
@@ -347,6 +354,8 @@ HWY_INLINE Pack<T> gate_step(const GradientArrays<T>& arrays, std::int64_t at, S
 template <class T, Gate kGate, class Span>
 HWY_INLINE void gradient_step(const GradientArrays<T>& arrays, std::int64_t at, Span span,
                               const Affine<T>& affine, const GradientStep<T>& by) {
+  prefetch_ahead(arrays.x + at + arrays.caching.ahead);
+  prefetch_ahead(arrays.dy + at + arrays.caching.ahead);
   const bool reads_x = kGate == Gate::kInput || arrays.dx != nullptr;
   const auto x = reads_x ? load(arrays.x + at, span) : zeros<T>();
   const auto g = gate_step<T, kGate>(arrays, at, span, x, affine);

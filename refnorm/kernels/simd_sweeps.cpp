@@ -60,10 +60,10 @@ void apply_with(const ApplyArrays<T>& arrays, const Tile& tile, const ForwardCoe
 
 template <class T>
 void apply(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<Compute<T> >& by,
-           bool relu, bool stream) {
+           bool relu, const Caching& caching) {
   if (tile.outer == 0 || tile.channels == 0 || tile.inner == 0) return;
-  (relu ? apply_with<T, true> : apply_with<T, false>)({x, residual, y, stream}, tile, by);
-  if (stream) hwy::FlushStream();
+  (relu ? apply_with<T, true> : apply_with<T, false>)({x, residual, y, caching}, tile, by);
+  if (caching.stream) hwy::FlushStream();
 }
 
 template <class T, Gate kGate>
@@ -83,7 +83,7 @@ void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* 
   const auto sums = !activation.relu          ? gradient_sums_with<T, Gate::kOpen>
                     : activation.y != nullptr ? gradient_sums_with<T, Gate::kOutput>
                                               : gradient_sums_with<T, Gate::kInput>;
-  sums({x, dy, activation.y, nullptr, gated, false}, tile, by, g, gx);
+  sums({x, dy, activation.y, nullptr, gated, {}}, tile, by, g, gx);
 }
 
 template <class T, Gate kGate>
@@ -98,13 +98,13 @@ void gradient_apply_with(const GradientArrays<T>& arrays, const Tile& tile,
 template <class T>
 void gradient_apply(const T* x, const T* dy, const Activation<T>& activation, T* dx, T* dresidual,
                     const Tile& tile, const ForwardCoefficients<Compute<T> >& by,
-                    const BackwardCoefficients<Compute<T> >& gradient, bool stream) {
+                    const BackwardCoefficients<Compute<T> >& gradient, const Caching& caching) {
   if (tile.outer == 0 || tile.channels == 0 || tile.inner == 0) return;
   const auto sweep = !activation.relu          ? gradient_apply_with<T, Gate::kOpen>
                      : activation.y != nullptr ? gradient_apply_with<T, Gate::kOutput>
                                                : gradient_apply_with<T, Gate::kInput>;
-  sweep({x, dy, activation.y, dx, dresidual, stream}, tile, by, gradient);
-  if (stream) hwy::FlushStream();
+  sweep({x, dy, activation.y, dx, dresidual, caching}, tile, by, gradient);
+  if (caching.stream) hwy::FlushStream();
 }
 
 template <class T>

@@ -55,6 +55,13 @@ struct Activation {
   const T* y = nullptr;
 };
 
+/// What a sweep that writes knows about the caches. It changes times, never results.
+struct Caching {
+  bool stream = false;     ///< outputs are too large to be found in a cache later: they may be written past it,
+                           ///< which saves reading their lines first
+  std::int64_t ahead = 0;  ///< so many values further on, x and dy will be read soon; 0: nothing known
+};
+
 /// The four sweeps over memory of which every normalization consists. Each reads and writes each value once;
 /// none knows what a norm is. A table of them is one implementation: plain loops here, and one for each
 /// instruction set.
@@ -67,20 +74,19 @@ struct Sweeps {
   void (*moments)(const T* x, const Tile& tile, double* mean, double* m2);
 
   /// y = act(scale · (x − centre) + shift [+ residual]); residual may be null; y may be x or residual. A NaN
-  /// passes ReLU. `stream`: y is too large to be found in a cache later, and may be written past it, which
-  /// saves reading its lines first.
+  /// passes ReLU.
   void (*apply)(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<V>& by,
-                bool relu, bool stream);
+                bool relu, const Caching& caching);
 
   /// Each channel's sum of g and of g · (x − centre). `gated`, where that is not null, gets g itself.
   void (*gradient_sums)(const T* x, const T* dy, const Activation<T>& activation, T* gated, const Tile& tile,
                         const ForwardCoefficients<V>& by, double* g, double* gx);
 
   /// dx = g_scale · g + x_scale · (x − centre) + shift, and dresidual = g where that is not null. dx may be
-  /// null, where only dresidual is wanted. `stream`: as above, for dx and dresidual.
+  /// null, where only dresidual is wanted.
   void (*gradient_apply)(const T* x, const T* dy, const Activation<T>& activation, T* dx, T* dresidual,
                          const Tile& tile, const ForwardCoefficients<V>& by,
-                         const BackwardCoefficients<V>& gradient, bool stream);
+                         const BackwardCoefficients<V>& gradient, const Caching& caching);
 };
 
 /// Plain loops. In double they are the reference that every other implementation is tested against.

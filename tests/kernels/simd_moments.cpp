@@ -112,8 +112,8 @@ TEST_P(SimdMoments, OneValueIsItsMeanAndNoValuesHaveZeros) {
       with.gradient_sums(nullptr, nullptr, {}, nullptr, empty, {}, g.data(), gx.data());
       ASSERT_EQ(g, std::vector<double>(5, 0));
       ASSERT_EQ(gx, std::vector<double>(5, 0));
-      with.apply(nullptr, nullptr, nullptr, empty, {}, true, false);
-      with.gradient_apply(nullptr, nullptr, {true, nullptr}, nullptr, nullptr, empty, {}, {}, false);
+      with.apply(nullptr, nullptr, nullptr, empty, {}, true, {});
+      with.gradient_apply(nullptr, nullptr, {true, nullptr}, nullptr, nullptr, empty, {}, {}, {});
     }
   });
 }

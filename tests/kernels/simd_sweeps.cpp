@@ -22,7 +22,7 @@ void expect_apply(const Sweeps<T>& with, const Tile& tile, std::mt19937& random)
     for (const bool adds : {false, true}) {
       std::vector<T> y(is_outside.size(), from_double<T>(99));
       with.apply(x.data() + kOffset, adds ? residual.data() + kOffset : nullptr, y.data() + kOffset, tile,
-                 by.forward(), relu, false);
+                 by.forward(), relu, {});
       for_each_value(tile, [&](std::int64_t c, std::size_t at) {
         const auto channel = static_cast<std::size_t>(c);
         const double slope = by.doubles[1][channel] * (to_double(x[at]) - by.doubles[0][channel]);
@@ -43,7 +43,7 @@ void expect_apply(const Sweeps<T>& with, const Tile& tile, std::mt19937& random)
         std::vector<T> both = over_residual ? residual : x;
         const T* added = over_residual ? both.data() + kOffset : adds ? residual.data() + kOffset : nullptr;
         with.apply(over_residual ? x.data() + kOffset : both.data() + kOffset, added, both.data() + kOffset,
-                   tile, by.forward(), relu, false);
+                   tile, by.forward(), relu, {});
         for_each_value(tile, [&](std::int64_t, std::size_t at) {
           ASSERT_EQ(to_double(both[at]), to_double(y[at])) << "in place";
         });
@@ -66,7 +66,7 @@ class Gradients {
         dy(random_values<T>(shape, random)),
         y(x),
         by(shape.channels, random) {
-    with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true, false);
+    with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true, {});
   }
 
   void expect_sums(Gating gating) const {
@@ -148,7 +148,7 @@ class Gradients {
   void apply(Gating gating, const std::vector<T>& from, T* dx, T* dresidual) const {
     with.gradient_apply(
         x.data() + kOffset, from.data() + kOffset, activation(gating), dx == nullptr ? nullptr : dx + kOffset,
-        dresidual == nullptr ? nullptr : dresidual + kOffset, tile, by.forward(), by.backward(), false);
+        dresidual == nullptr ? nullptr : dresidual + kOffset, tile, by.forward(), by.backward(), {});
   }
 
   Activation<T> activation(Gating gating) const {
@@ -202,9 +202,9 @@ TEST_P(SimdSweeps, ANotANumberPassesTheActivation) {
       const std::size_t at = x.size() - 1;
       x[at] = from_double<T>(std::nan(""));
       std::vector<T> y(x.size()), g(x.size());
-      with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true, false);
+      with.apply(x.data() + kOffset, nullptr, y.data() + kOffset, tile, by.forward(), true, {});
       with.gradient_apply(x.data() + kOffset, dy.data() + kOffset, {true, nullptr}, nullptr,
-                          g.data() + kOffset, tile, by.forward(), by.backward(), false);
+                          g.data() + kOffset, tile, by.forward(), by.backward(), {});
       if (tile.outer_stride != tile.channels * tile.inner) continue;
       ASSERT_TRUE(std::isnan(to_double(y[at])));
       ASSERT_EQ(to_double(g[at]), 2);
@@ -219,7 +219,7 @@ TEST_P(SimdSweeps, ReluTurnsBothZerosIntoPlusZero) {
     const ForwardCoefficients<V> same{&zero, &one, &minus_zero};
     const std::vector<T> x(100, from_double<T>(-0.0));
     std::vector<T> y(100, from_double<T>(5));
-    with.apply(x.data(), nullptr, y.data(), Tile{1, 100, 1, 100}, same, true, false);
+    with.apply(x.data(), nullptr, y.data(), Tile{1, 100, 1, 100}, same, true, {});
     for (const T value : y) ASSERT_FALSE(std::signbit(to_double(value)) || to_double(value) != 0);
   });
 }
@@ -241,16 +241,16 @@ TEST_P(SimdSweeps, WritingPastTheCacheChangesNoBit) {
       const auto plain = aligned();
       const auto streamed = aligned();
       const auto same = [&] { return std::memcmp(plain.get(), streamed.get(), count * sizeof(T)) == 0; };
-      with.apply(x.data(), dy.data(), plain.get(), tile, by.forward(), true, false);
-      with.apply(x.data(), dy.data(), streamed.get(), tile, by.forward(), true, true);
+      with.apply(x.data(), dy.data(), plain.get(), tile, by.forward(), true, {});
+      with.apply(x.data(), dy.data(), streamed.get(), tile, by.forward(), true, {true, 0});
       ASSERT_TRUE(same());
       const auto plain_residual = aligned();
       const auto streamed_residual = aligned();
       const Activation<T> gate{true, nullptr};
       with.gradient_apply(x.data(), dy.data(), gate, plain.get(), plain_residual.get(), tile, by.forward(),
-                          by.backward(), false);
+                          by.backward(), {});
       with.gradient_apply(x.data(), dy.data(), gate, streamed.get(), streamed_residual.get(), tile,
-                          by.forward(), by.backward(), true);
+                          by.forward(), by.backward(), {true, 0});
       ASSERT_TRUE(same());
       ASSERT_EQ(std::memcmp(plain_residual.get(), streamed_residual.get(), count * sizeof(T)), 0);
     }
@@ -269,7 +269,7 @@ TEST_P(SimdSweeps, Bfloat16IsRoundedToNearestEven) {
     const float minus_zero = -zero;
     for (const Tile& tile : {Tile{1, count, 1, count}, Tile{count, 1, 1, 1}}) {
       sweeps<Bfloat16>(GetParam())
-          .apply(x.data(), nullptr, y.data(), tile, {&zero, &scale, &minus_zero}, false, false);
+          .apply(x.data(), nullptr, y.data(), tile, {&zero, &scale, &minus_zero}, false, {});
       for (std::size_t i = 0; i < x.size(); ++i) {
         const Bfloat16 want = to_bfloat16(scale * to_float(x[i]));
         ASSERT_EQ(y[i].bits, want.bits) << x[i].bits << " times " << scale;
