@@ -14,9 +14,9 @@ class MemoryFloor {
  public:
   explicit MemoryFloor(const NormCase& what);
 
-  /// Ways to run the loops: stores through the caches or around them, all threads or one. Which is fastest
-  /// depends on the size.
-  static constexpr int kWays = 4;
+  /// Ways to run the loops: stores through the caches or around them, all threads or one, with or without
+  /// fetching ahead. Which is fastest depends on the size.
+  static constexpr int kWays = 8;
   void forward(int way) const { run(forward_, way); }
   void backward(int way) const { run(backward_, way); }
 

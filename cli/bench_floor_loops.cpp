@@ -17,8 +17,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 // At most kStreamElements lanes.
 using Lanes = hn::CappedTag<std::uint32_t, 16>;
 
-template <int kInputs, int kOutputs, bool kNonTemporal>
-void stream_with(const StreamSweep& sweep, std::int64_t begin, std::int64_t end) {
+template <int kInputs, int kOutputs, bool kNonTemporal, bool kAhead>
+void stream_loop(const StreamSweep& sweep, std::int64_t begin, std::int64_t end) {
   const Lanes d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const auto put = [&](auto values, std::uint32_t* out) {
@@ -29,6 +29,9 @@ void stream_with(const StreamSweep& sweep, std::int64_t begin, std::int64_t end)
     }
   };
   for (std::int64_t i = begin; i < end; i += step) {
+    if constexpr (kAhead) {
+      for (int k = 0; k < kInputs; ++k) __builtin_prefetch(sweep.in[k] + i + sweep.ahead, 0, 2);
+    }
     auto values = hn::Load(d, sweep.in[0] + i);
     if constexpr (kInputs > 1) values = hn::Xor(values, hn::Load(d, sweep.in[1] + i));
     if constexpr (kInputs > 2) values = hn::Xor(values, hn::Load(d, sweep.in[2] + i));
@@ -36,6 +39,12 @@ void stream_with(const StreamSweep& sweep, std::int64_t begin, std::int64_t end)
     if constexpr (kOutputs > 1) put(values, sweep.out[1] + i);
   }
   if constexpr (kNonTemporal) hwy::FlushStream();
+}
+
+template <int kInputs, int kOutputs, bool kNonTemporal>
+void stream_with(const StreamSweep& sweep, std::int64_t begin, std::int64_t end) {
+  (sweep.ahead > 0 ? stream_loop<kInputs, kOutputs, kNonTemporal, true>
+                   : stream_loop<kInputs, kOutputs, kNonTemporal, false>)(sweep, begin, end);
 }
 
 template <int kInputs, int kOutputs>

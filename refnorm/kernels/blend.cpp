@@ -94,9 +94,16 @@ void Blender::forward_coefficients(const Region& region, V* centre, V* scale, V*
   for (std::int64_t b = region.block_begin; b < region.block_end; ++b) {
     blend_cells(b, region.channel_begin, region.channel_end);
     const std::int64_t row = b * shape_.channels;
+    // Channels of one set follow each other: a root for each set is enough.
+    double var = 0;
+    double inverse = 1 / std::sqrt(var + blend_.eps);
     for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) {
-      inverse_deviation_[row + c] = 1 / std::sqrt(inverse_deviation_[row + c] + blend_.eps);
-      scale_[row + c] = weight(c) * inverse_deviation_[row + c];
+      if (inverse_deviation_[row + c] != var) {
+        var = inverse_deviation_[row + c];
+        inverse = 1 / std::sqrt(var + blend_.eps);
+      }
+      inverse_deviation_[row + c] = inverse;
+      scale_[row + c] = weight(c) * inverse;
     }
     if (renormalizes()) renormalize_cells(b, region.channel_begin, region.channel_end);
     for (std::int64_t c = region.channel_begin; c < region.channel_end; ++c) {

@@ -153,20 +153,23 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
   const Pipeline<T> pipeline(problem, {out.mean, out.var}, workers, residual != nullptr ? 3 : 2);
   const StatisticSets& sets = pipeline.sets;
   const bool needs_moments = !sets.sources().empty();
-  const std::int64_t numbers = needs_moments ? sets.cells() * pipeline.schedule.parts() : 0;
+  const std::int64_t joint = pipeline.schedule.fused() ? sets.joint_channels() : 1;
+  const std::int64_t numbers = needs_moments ? sets.cells() / joint * pipeline.schedule.parts() : 0;
   const Array<double> mean(numbers);
   const Array<double> m2(numbers);
   pipeline.run(
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset) {
-        if (needs_moments)
-          problem.sweeps->moments(problem.x + offset, tile, mean.get() + cell, m2.get() + cell);
+        if (!needs_moments) return;
+        const Tile joined{tile.outer, tile.outer_stride, tile.channels / joint, tile.inner * joint};
+        problem.sweeps->moments(problem.x + offset, joined, mean.get() + cell / joint,
+                                m2.get() + cell / joint);
       },
       [&] {
         if (needs_moments)
           merge_moments(sets, pipeline.schedule, problem.shape.channels, mean.get(), m2.get());
       },
       [&](const Region& region) {
-        sets.gather(region, mean.get(), m2.get(), out.mean, out.var);
+        sets.gather(region, joint, mean.get(), m2.get(), out.mean, out.var);
         pipeline.coefficients(region);
       },
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset, std::int64_t ahead) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include <refnorm/kernels/statistic_sets.h>
@@ -68,37 +69,46 @@ double StatisticSets::row_values(std::size_t k, std::int64_t block) const {
                              shape_.positions * sources_[k].channels_per_group);
 }
 
-void StatisticSets::gather_set(const Region& cells, std::int64_t set, const double* cell_mean,
-                               const double* cell_m2, double* mean, double* var) const {
+std::int64_t StatisticSets::joint_channels() const {
+  std::int64_t joint = 0;
+  for (const Source& source : sources_) joint = std::gcd(joint, source.channels_per_group);
+  return std::max<std::int64_t>(joint, 1);
+}
+
+void StatisticSets::gather_set(const Region& cells, std::int64_t joint, std::int64_t set,
+                               const double* cell_mean, const double* cell_m2, double* mean,
+                               double* var) const {
   const auto samples = block_begin(cells.block_end) - block_begin(cells.block_begin);
   const auto values =
       static_cast<double>(samples * shape_.positions * (cells.channel_end - cells.channel_begin));
-  if (cells.block_end - cells.block_begin == 1 && cells.channel_end - cells.channel_begin == 1) {
-    const std::int64_t only = cells.block_begin * shape_.channels + cells.channel_begin;
+  const auto cell = [&](std::int64_t b, std::int64_t c) { return (b * shape_.channels + c) / joint; };
+  if (cells.block_end - cells.block_begin == 1 && cells.channel_end - cells.channel_begin == joint) {
+    const std::int64_t only = cell(cells.block_begin, cells.channel_begin);
     mean[set] = cell_mean[only];
     var[set] = cell_m2[only] / values;
     return;
   }
   const auto for_each = [&](const auto& body) {
     for (std::int64_t b = cells.block_begin; b < cells.block_end; ++b) {
-      const auto n = static_cast<double>(cell_values(b));
-      for (std::int64_t c = cells.channel_begin; c < cells.channel_end; ++c) body(b * shape_.channels + c, n);
+      const auto n = static_cast<double>(cell_values(b) * joint);
+      const std::int64_t end = cell(b, cells.channel_end);
+      for (std::int64_t i = cell(b, cells.channel_begin); i < end; ++i) body(i, n);
     }
   };
   double sum = 0;
-  for_each([&](std::int64_t cell, double n) { sum += n * cell_mean[cell]; });
+  for_each([&](std::int64_t i, double n) { sum += n * cell_mean[i]; });
   const double centre = sum / values;
   double m2 = 0;
-  for_each([&](std::int64_t cell, double n) {
-    const double away = cell_mean[cell] - centre;
-    m2 += cell_m2[cell] + n * away * away;
+  for_each([&](std::int64_t i, double n) {
+    const double away = cell_mean[i] - centre;
+    m2 += cell_m2[i] + n * away * away;
   });
   mean[set] = centre;
   var[set] = m2 / values;
 }
 
-void StatisticSets::gather(const Region& region, const double* cell_mean, const double* cell_m2, double* mean,
-                           double* var) const {
+void StatisticSets::gather(const Region& region, std::int64_t joint, const double* cell_mean,
+                           const double* cell_m2, double* mean, double* var) const {
   for (std::size_t k = 0; k < sources_.size(); ++k) {
     std::int64_t block = region.block_begin;
     while (block < region.block_end) {
@@ -111,7 +121,7 @@ void StatisticSets::gather(const Region& region, const double* cell_mean, const 
                      [&](std::int64_t set, std::int64_t begin, std::int64_t end) {
                        cells.channel_begin = begin;
                        cells.channel_end = end;
-                       gather_set(cells, set, cell_mean, cell_m2, mean, var);
+                       gather_set(cells, joint, set, cell_mean, cell_m2, mean, var);
                      });
       block = of_reference(k) ? region.block_end : cells.block_end;
     }

@@ -116,18 +116,21 @@ class StatisticSets {
   std::int64_t component_channels() const { return component_channels_; }
   Region whole() const { return {0, blocks(), 0, shape_.channels}; }
 
+  /// Neighbouring channels that every computed source has in one set: their moments may be taken together.
+  std::int64_t joint_channels() const;
   /// Merges cells' moments into sets' means and biased variances (Chan's formula over all cells at once), for
-  /// the sets of a region of whole components.
-  void gather(const Region& region, const double* cell_mean, const double* cell_m2, double* mean,
-              double* var) const;
+  /// the sets of a region of whole components. `joint` neighbouring channels have their moments in common, which
+  /// lie as [blocks, C / joint].
+  void gather(const Region& region, std::int64_t joint, const double* cell_mean, const double* cell_m2,
+              double* mean, double* var) const;
 
  private:
   void add_source(const Partition& partition, std::int64_t own_samples, std::int64_t unit);
   bool of_reference(std::size_t k) const { return reference_block_ && k + 1 == sources_.size(); }
   /// The blocks that a block shares source k's sets with, as a region without channels.
   Region blocks_of(std::size_t k, std::int64_t block) const;
-  void gather_set(const Region& cells, std::int64_t set, const double* cell_mean, const double* cell_m2,
-                  double* mean, double* var) const;
+  void gather_set(const Region& cells, std::int64_t joint, std::int64_t set, const double* cell_mean,
+                  const double* cell_m2, double* mean, double* var) const;
 
   Shape shape_;
   bool reference_block_ = false;
