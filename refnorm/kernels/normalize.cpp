@@ -148,6 +148,15 @@ Workers sequential() {
 }
 
 template <class T>
+std::int64_t gate_bytes(const Shape& shape, const Sweeps<T>& sweeps) {
+  // Vectors' bits are read as wholes, past the end too.
+  constexpr std::int64_t kSpare = 8;
+  const bool by_rows = shape.layout == Layout::kChannelsLast || shape.positions == 1;
+  if (!sweeps.has_gates || (by_rows ? shape.channels : shape.positions) % 8 != 0) return 0;
+  return shape.values() / 8 + kSpare;
+}
+
+template <class T>
 void normalize(const Problem<T>& problem, const T* residual, const ForwardOutputs<T>& out,
                const Workers& workers) {
   const Pipeline<T> pipeline(problem, {out.mean, out.var}, workers, residual != nullptr ? 3 : 2);
@@ -174,7 +183,8 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
       },
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset, std::int64_t ahead) {
         problem.sweeps->apply(problem.x + offset, residual != nullptr ? residual + offset : nullptr,
-                              out.y + offset, tile, pipeline.at(cell), problem.relu,
+                              out.y + offset, tile, pipeline.at(cell),
+                              {problem.relu, out.gate != nullptr ? out.gate + offset / 8 : nullptr},
                               {streams<T>(problem.shape), ahead});
       });
 }
@@ -195,10 +205,11 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
   const Array<V> x_scale(sets.cells());
   const Array<V> dx_shift(sets.cells());
   const auto activation = [&](std::int64_t offset) {
-    return Activation<T>{problem.relu, in.y != nullptr ? in.y + offset : nullptr};
+    return Activation<T>{problem.relu, in.y != nullptr ? in.y + offset : nullptr,
+                         in.gate != nullptr ? in.gate + offset / 8 : nullptr};
   };
   // The residual's gradient is g itself: written by the first sweep, it is all that the second one reads of
-  // dy and y.
+  // dy and the gate.
   const bool gates_first = out.dresidual != nullptr && problem.relu;
   // The gate and the sums need the forward coefficients first.
   if (!pipeline.schedule.fused()) pipeline.coefficients(sets.whole());
@@ -244,6 +255,9 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
                                        out.var_weights);
 }
 
+template std::int64_t gate_bytes<float>(const Shape&, const Sweeps<float>&);
+template std::int64_t gate_bytes<double>(const Shape&, const Sweeps<double>&);
+template std::int64_t gate_bytes<Bfloat16>(const Shape&, const Sweeps<Bfloat16>&);
 template void normalize<float>(const Problem<float>&, const float*, const ForwardOutputs<float>&,
                                const Workers&);
 template void normalize_backward<float>(const Problem<float>&, const BackwardInputs<float>&,

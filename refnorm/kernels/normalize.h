@@ -27,25 +27,32 @@ struct Problem {
   const T* x = nullptr;
 };
 
+/// Bytes of a gate, one bit for each value that ReLU lets through: all that backward needs of the output where a
+/// residual was added. 0 where the shape has none, as its runs of values do not fill bytes.
+template <class T>
+std::int64_t gate_bytes(const Shape& shape, const Sweeps<T>& sweeps);
+
 /// y = act(norm(x) [+ residual]), and the statistics of all sets of the blend, [sets] each (see
-/// StatisticSets).
+/// StatisticSets). `gate` may be null.
 template <class T>
 struct ForwardOutputs {
   T* y = nullptr;
   double* mean = nullptr;
   double* var = nullptr;
+  std::uint8_t* gate = nullptr;
 };
 template <class T>
 void normalize(const Problem<T>& problem, const T* residual, const ForwardOutputs<T>& out,
                const Workers& workers);
 
-/// What backward gets: the upstream gradient, the statistics that forward gave, and y where a residual was
-/// added before a ReLU.
+/// What backward gets: the upstream gradient, the statistics that forward gave, and the gate or y where a residual
+/// was added before a ReLU.
 template <class T>
 struct BackwardInputs {
   const T* dy = nullptr;
   const T* y = nullptr;
   SetStatistics statistics{};
+  const std::uint8_t* gate = nullptr;
 };
 /// Gradients; dx, dresidual and the last two may be null.
 template <class T>

@@ -70,15 +70,23 @@ V affine(V x, std::int64_t c, const ForwardCoefficients<V>& by) {
   return by.scale[c] * (x - by.centre[c]) + by.shift[c];
 }
 
+/// The bits of a byte are set one after another.
+void set_bit(std::uint8_t* bits, std::int64_t i, bool value) {
+  if (i % 8 == 0) bits[i / 8] = 0;
+  bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | (value ? 1 : 0) << i % 8);
+}
+
 template <class T>
 void apply(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<Compute<T>>& by,
-           bool relu, const Caching& /*caching*/) {
+           const Relu& relu, const Caching& /*caching*/) {
   using V = Compute<T>;
   for_each_run(tile, [&](std::int64_t c, std::int64_t at) {
     for (std::int64_t i = at; i < at + tile.inner; ++i) {
       V value = affine(load(x[i]), c, by);
       if (residual != nullptr) value += load(residual[i]);
-      y[i] = store<T>(relu && value <= 0 ? V(0) : value);
+      const bool passes = !(relu.on && value <= 0);
+      y[i] = store<T>(passes ? value : V(0));
+      if (relu.gate != nullptr) set_bit(relu.gate, i, passes);
     }
   });
 }
@@ -89,6 +97,7 @@ Compute<T> gate(const T* x, const T* dy, const Activation<T>& activation, std::i
                 const ForwardCoefficients<Compute<T>>& by) {
   const Compute<T> g = load(dy[i]);
   if (!activation.relu) return g;
+  if (activation.gate != nullptr) return (activation.gate[i / 8] >> i % 8 & 1) != 0 ? g : Compute<T>(0);
   const Compute<T> y = activation.y != nullptr ? load(activation.y[i]) : affine(load(x[i]), c, by);
   return y <= 0 ? Compute<T>(0) : g;
 }
@@ -129,7 +138,7 @@ void gradient_apply(const T* x, const T* dy, const Activation<T>& activation, T*
 
 template <class T>
 const Sweeps<T>& plain_sweeps() {
-  static constexpr Sweeps<T> kPlain{moments<T>, apply<T>, gradient_sums<T>, gradient_apply<T>};
+  static constexpr Sweeps<T> kPlain{moments<T>, apply<T>, gradient_sums<T>, gradient_apply<T>, true};
   return kPlain;
 }
 

@@ -11,6 +11,8 @@ constexpr std::int64_t kChunkBytes = std::int64_t{256} << 10;
 constexpr std::int64_t kLargestFusedRows = std::int64_t{128} << 10;
 /// Channels that a chunk of rows has at least: whole cache lines, and full vectors.
 constexpr std::int64_t kRowChannels = 32;
+/// Rows are cut where a gate's bytes begin.
+constexpr std::int64_t kGateChannels = 8;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -25,6 +27,7 @@ Schedule::Schedule(const Shape& shape, const StatisticSets& sets, int workers, s
   std::int64_t unit_channels = sets.component_channels();
   if (by_rows())
     unit_channels = std::min(shape.channels, ceil_div(kRowChannels, unit_channels) * unit_channels);
+  if (unit_channels % kGateChannels != 0) unit_channels = by_rows() ? shape.channels : unit_channels;
   const std::int64_t unit_samples = ceil_div(shape.samples * unit_blocks, std::max<std::int64_t>(blocks, 1));
   const auto bytes = [&] { return unit_samples * shape.positions * unit_channels * bytes_per_value; };
   // In rows, a chunk of some of the channels is read in short pieces: only worth it while it stays in cache.

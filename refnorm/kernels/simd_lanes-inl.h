@@ -165,61 +165,96 @@ HWY_INLINE hn::Vec<HalfTag> narrow(const Pack<Bfloat16>& values) {
   return hn::BitCast(HalfTag(), hn::Or(even, odd));
 }
 
+/// A pack as memory has it, in order.
 template <class T>
-HWY_INLINE Pack<T> load(const T* from, Whole) {
+using MemoryTag = std::conditional_t<kIsBfloat16<T>, HalfTag, Tag<T>>;
+template <class T>
+using Memory = hn::Vec<MemoryTag<T>>;
+
+template <class T>
+HWY_INLINE Pack<T> unpacked(Memory<T> values) {
   if constexpr (kIsBfloat16<T>) {
-    return widen(hn::LoadU(HalfTag(), &from->bits));
+    return widen(values);
   } else {
-    return {{hn::LoadU(Tag<T>(), from)}};
+    return {{values}};
+  }
+}
+template <class T>
+HWY_INLINE Memory<T> packed(const Pack<T>& values) {
+  if constexpr (kIsBfloat16<T>) {
+    return narrow(values);
+  } else {
+    return values.part[0];
+  }
+}
+template <class T>
+HWY_INLINE auto* lanes(T* at) {
+  if constexpr (kIsBfloat16<std::remove_const_t<T>>) {
+    return &at->bits;
+  } else {
+    return at;
   }
 }
 
+template <class T>
+HWY_INLINE Memory<T> load_memory(const T* from, Whole) {
+  return hn::LoadU(MemoryTag<T>(), lanes(from));
+}
 /// The lanes outside the part are zero.
 template <class T>
-HWY_INLINE Pack<T> load(const T* from, Part part) {
+HWY_INLINE Memory<T> load_memory(const T* from, Part part) {
   const auto count = static_cast<std::size_t>(part.count);
   if constexpr (!kSkipsLanes<T>) {
     T whole[kLanes<T>] = {};
     for (std::size_t i = 0; i < count; ++i) whole[i] = from[i];
-    return load(static_cast<const T*>(whole), Whole());
-  } else if constexpr (kIsBfloat16<T>) {
-    return widen(hn::MaskedLoad(hn::FirstN(HalfTag(), count), HalfTag(), &from->bits));
+    return load_memory(static_cast<const T*>(whole), Whole());
   } else {
-    return {{hn::MaskedLoad(hn::FirstN(Tag<T>(), count), Tag<T>(), from)}};
+    return hn::MaskedLoad(hn::FirstN(MemoryTag<T>(), count), MemoryTag<T>(), lanes(from));
   }
+}
+template <class T, class Span>
+HWY_INLINE Pack<T> load(const T* from, Span span) {
+  return unpacked<T>(load_memory(from, span));
 }
 
 template <class T>
-HWY_INLINE void store(const Pack<T>& values, T* to, Whole) {
-  if constexpr (kIsBfloat16<T>) {
-    hn::StoreU(narrow(values), HalfTag(), &to->bits);
-  } else {
-    hn::StoreU(values.part[0], Tag<T>(), to);
-  }
+HWY_INLINE void store_memory(Memory<T> values, T* to, Whole) {
+  hn::StoreU(values, MemoryTag<T>(), lanes(to));
 }
-
+/// `to` begins a cache line.
 template <class T>
-HWY_INLINE void store(const Pack<T>& values, T* to, Part part) {
+HWY_INLINE void store_memory(Memory<T> values, T* to, Streamed) {
+  hn::Stream(values, MemoryTag<T>(), lanes(to));
+}
+template <class T>
+HWY_INLINE void store_memory(Memory<T> values, T* to, Part part) {
   const auto count = static_cast<std::size_t>(part.count);
   if constexpr (!kSkipsLanes<T>) {
     T whole[kLanes<T>];
-    store(values, static_cast<T*>(whole), Whole());
+    store_memory<T>(values, static_cast<T*>(whole), Whole());
     for (std::size_t i = 0; i < count; ++i) to[i] = whole[i];
-  } else if constexpr (kIsBfloat16<T>) {
-    hn::BlendedStore(narrow(values), hn::FirstN(HalfTag(), count), HalfTag(), &to->bits);
   } else {
-    hn::BlendedStore(values.part[0], hn::FirstN(Tag<T>(), count), Tag<T>(), to);
+    hn::BlendedStore(values, hn::FirstN(MemoryTag<T>(), count), MemoryTag<T>(), lanes(to));
   }
 }
+template <class T, class Span>
+HWY_INLINE void store(const Pack<T>& values, T* to, Span span) {
+  store_memory<T>(packed<T>(values), to, span);
+}
 
-/// `to` begins a cache line.
+/// A gate's bits come in whole bytes.
 template <class T>
-HWY_INLINE void store(const Pack<T>& values, T* to, Streamed) {
-  if constexpr (kIsBfloat16<T>) {
-    hn::Stream(narrow(values), HalfTag(), &to->bits);
-  } else {
-    hn::Stream(values.part[0], Tag<T>(), to);
-  }
+constexpr bool kHasGates = kLanes<T> % 8 == 0;
+
+template <class T>
+HWY_INLINE void store_gate(hn::Mask<MemoryTag<T>> passes, std::uint8_t* to, Whole) {
+  hn::StoreMaskBits(MemoryTag<T>(), passes, to);
+}
+template <class T>
+HWY_INLINE void store_gate(hn::Mask<MemoryTag<T>> passes, std::uint8_t* to, Part part) {
+  std::uint8_t bytes[HWY_MAX_BYTES];
+  hn::StoreMaskBits(MemoryTag<T>(), passes, static_cast<std::uint8_t*>(bytes));
+  for (std::int64_t i = 0; i < part.count / 8; ++i) to[i] = bytes[i];
 }
 
 /// The sum of all lanes, in double.
@@ -291,14 +326,21 @@ HWY_INLINE void prefetch_ahead(const T* at) {
   __builtin_prefetch(at, 0, 2);
 }
 
+/// Packs that begin lines of the array begin bytes of the gate, too, where there is one.
+template <class T>
+HWY_INLINE bool gates_begin_lines(const std::uint8_t* gate, const T* array) {
+  return gate == nullptr || values_to_line(array) % 8 == 0;
+}
+
 template <class T>
 struct ApplyArrays {
   /// The array whose lines count where outputs are written past the caches; null where none is.
-  T* streamed() const { return caching.stream ? y : nullptr; }
+  T* streamed() const { return caching.stream && gates_begin_lines(gate, y) ? y : nullptr; }
 
   const T* x;
   const T* residual;
   T* y;
+  std::uint8_t* gate;
   Caching caching;
 };
 
@@ -309,23 +351,31 @@ HWY_INLINE void apply_step(const ApplyArrays<T>& arrays, std::int64_t at, Span s
   auto value = affine(load(arrays.x + at, span));
   if (arrays.residual != nullptr) value = add(value, load(arrays.residual + at, span));
   if constexpr (kRelu) value = gate(value, value);
-  store(value, arrays.y + at, span);
+  const auto out = packed<T>(value);
+  store_memory<T>(out, arrays.y + at, span);
+  if constexpr (kRelu && kHasGates<T>) {
+    // What did not pass is a zero now; what did and rounds to zero could as well not have passed.
+    if (arrays.gate == nullptr) return;
+    // Ne() would say of NaN, which passes, that it is not unequal.
+    store_gate<T>(hn::Not(hn::Eq(out, hn::Zero(MemoryTag<T>()))), arrays.gate + at / 8, span);
+  }
 }
 
 /// What decides whether a gradient passes.
-enum class Gate { kOpen, kOutput, kInput };
+enum class Gate { kOpen, kOutput, kInput, kBits };
 
 template <class T>
 struct GradientArrays {
   T* streamed() const {
-    if (!caching.stream) return nullptr;
-    if (dx == nullptr || dresidual == nullptr) return dx != nullptr ? dx : dresidual;
-    return values_to_line(dx) == values_to_line(dresidual) ? dx : nullptr;
+    T* const first = dx != nullptr ? dx : dresidual;
+    if (!caching.stream || !gates_begin_lines(gate, first)) return nullptr;
+    return dresidual == nullptr || values_to_line(first) == values_to_line(dresidual) ? first : nullptr;
   }
 
   const T* x;
   const T* dy;
   const T* y;
+  const std::uint8_t* gate;
   T* dx;
   T* dresidual;
   Caching caching;
@@ -341,6 +391,11 @@ struct GradientStep {
 template <class T, Gate kGate, class Span>
 HWY_INLINE Pack<T> gate_step(const GradientArrays<T>& arrays, std::int64_t at, Span span, const Pack<T>& x,
                              const Affine<T>& affine) {
+  if constexpr (kGate == Gate::kBits && kHasGates<T>) {
+    // Reads whole vectors' bits: gates are that much longer than they need be.
+    const auto passes = hn::LoadMaskBits(MemoryTag<T>(), arrays.gate + at / 8);
+    return unpacked<T>(hn::IfThenElseZero(passes, load_memory(arrays.dy + at, span)));
+  }
   const auto g = load(arrays.dy + at, span);
   if constexpr (kGate == Gate::kOutput) {
     return gate(load(arrays.y + at, span), g);

@@ -60,9 +60,9 @@ void apply_with(const ApplyArrays<T>& arrays, const Tile& tile, const ForwardCoe
 
 template <class T>
 void apply(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<Compute<T> >& by,
-           bool relu, const Caching& caching) {
+           const Relu& relu, const Caching& caching) {
   if (tile.outer == 0 || tile.channels == 0 || tile.inner == 0) return;
-  (relu ? apply_with<T, true> : apply_with<T, false>)({x, residual, y, caching}, tile, by);
+  (relu.on ? apply_with<T, true> : apply_with<T, false>)({x, residual, y, relu.gate, caching}, tile, by);
   if (caching.stream) hwy::FlushStream();
 }
 
@@ -80,10 +80,11 @@ void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* 
   std::fill_n(g, tile.channels, 0.0);
   std::fill_n(gx, tile.channels, 0.0);
   if (tile.outer == 0 || tile.channels == 0 || tile.inner == 0) return;
-  const auto sums = !activation.relu          ? gradient_sums_with<T, Gate::kOpen>
-                    : activation.y != nullptr ? gradient_sums_with<T, Gate::kOutput>
-                                              : gradient_sums_with<T, Gate::kInput>;
-  sums({x, dy, activation.y, nullptr, gated, {}}, tile, by, g, gx);
+  const auto sums = !activation.relu             ? gradient_sums_with<T, Gate::kOpen>
+                    : activation.gate != nullptr ? gradient_sums_with<T, Gate::kBits>
+                    : activation.y != nullptr    ? gradient_sums_with<T, Gate::kOutput>
+                                                 : gradient_sums_with<T, Gate::kInput>;
+  sums({x, dy, activation.y, activation.gate, nullptr, gated, {}}, tile, by, g, gx);
 }
 
 template <class T, Gate kGate>
@@ -100,15 +101,16 @@ void gradient_apply(const T* x, const T* dy, const Activation<T>& activation, T*
                     const Tile& tile, const ForwardCoefficients<Compute<T> >& by,
                     const BackwardCoefficients<Compute<T> >& gradient, const Caching& caching) {
   if (tile.outer == 0 || tile.channels == 0 || tile.inner == 0) return;
-  const auto sweep = !activation.relu          ? gradient_apply_with<T, Gate::kOpen>
-                     : activation.y != nullptr ? gradient_apply_with<T, Gate::kOutput>
-                                               : gradient_apply_with<T, Gate::kInput>;
-  sweep({x, dy, activation.y, dx, dresidual, caching}, tile, by, gradient);
+  const auto sweep = !activation.relu             ? gradient_apply_with<T, Gate::kOpen>
+                     : activation.gate != nullptr ? gradient_apply_with<T, Gate::kBits>
+                     : activation.y != nullptr    ? gradient_apply_with<T, Gate::kOutput>
+                                                  : gradient_apply_with<T, Gate::kInput>;
+  sweep({x, dy, activation.y, activation.gate, dx, dresidual, caching}, tile, by, gradient);
   if (caching.stream) hwy::FlushStream();
 }
 
 template <class T>
-constexpr Sweeps<T> kSweeps{moments<T>, apply<T>, gradient_sums<T>, gradient_apply<T>};
+constexpr Sweeps<T> kSweeps{moments<T>, apply<T>, gradient_sums<T>, gradient_apply<T>, kHasGates<T>};
 
 SweepTables tables() {
   return {&kSweeps<float>, &kSweeps<double>, &kSweeps<Bfloat16>};

@@ -46,13 +46,23 @@ struct BackwardCoefficients {
   const V* shift;
 };
 
+/// Whether ReLU follows. `gate`, where that is not null, gets a bit for each value: whether it passed, the first
+/// value's in the lowest bit. Runs of values (rows, where neighbours belong to different channels) must begin at
+/// multiples of 8 then.
+struct Relu {
+  Relu(bool follows, std::uint8_t* bits = nullptr) : on(follows), gate(bits) {}
+  bool on;
+  std::uint8_t* gate;
+};
+
 /// How the gradient passes the activation: where `relu` is set, g = dy where the output was not <= 0, else 0.
-/// The output is read from `y` where that is given (it must be where a residual was added), and else computed
-/// again from x by the same expression as in `apply`, so that both agree bit by bit.
+/// That is read from `gate` or from the output `y` where one is given (one must be where a residual was added), and
+/// else computed again from x by the same expression as in `apply`, so that both agree bit by bit.
 template <class T>
 struct Activation {
   bool relu = false;
   const T* y = nullptr;
+  const std::uint8_t* gate = nullptr;
 };
 
 /// What a sweep that writes knows about the caches. It changes times, never results.
@@ -76,7 +86,7 @@ struct Sweeps {
   /// y = act(scale · (x − centre) + shift [+ residual]); residual may be null; y may be x or residual. A NaN
   /// passes ReLU.
   void (*apply)(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<V>& by,
-                bool relu, const Caching& caching);
+                const Relu& relu, const Caching& caching);
 
   /// Each channel's sum of g and of g · (x − centre). `gated`, where that is not null, gets g itself.
   void (*gradient_sums)(const T* x, const T* dy, const Activation<T>& activation, T* gated, const Tile& tile,
@@ -87,6 +97,9 @@ struct Sweeps {
   void (*gradient_apply)(const T* x, const T* dy, const Activation<T>& activation, T* dx, T* dresidual,
                          const Tile& tile, const ForwardCoefficients<V>& by,
                          const BackwardCoefficients<V>& gradient, const Caching& caching);
+
+  /// Whether gates can be written and read: vectors of a few values cannot.
+  bool has_gates;
 };
 
 /// Plain loops. In double they are the reference that every other implementation is tested against.

@@ -19,19 +19,19 @@ constexpr const char* kSchema =
     "var_weights, *, bool relu=False, int[] sets, int reference_rows=0, Tensor? stored_mean=None, Tensor? "
     "stored_var=None, bool mixture=False, float eps=1e-05, Tensor? renorm_mean=None, Tensor? "
     "renorm_var=None, "
-    "float r_max=1., float d_max=0.) -> (Tensor y, Tensor mean, Tensor var)";
+    "float r_max=1., float d_max=0., bool keep_gate=False) -> (Tensor y, Tensor mean, Tensor var, Tensor gate)";
 
 using Signature = NormalizeOutputs(const Tensor&, const OptionalTensor&, const OptionalTensor&,
                                    const OptionalTensor&, const Tensor&, const Tensor&, bool, at::IntArrayRef,
                                    std::int64_t, const OptionalTensor&, const OptionalTensor&, bool, double,
-                                   const OptionalTensor&, const OptionalTensor&, double, double);
+                                   const OptionalTensor&, const OptionalTensor&, double, double, bool);
 
 NormalizeOutputs call(const NormalizeInputs& in, const NormalizeSettings& s) {
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("refnorm::normalize", "").typed<Signature>();
   return op.call(in.x, in.weight, in.bias, in.residual, in.mean_weights, in.var_weights, s.relu, s.sets,
                  s.reference_rows, s.stored_mean, s.stored_var, s.mixture, s.eps, s.renorm_mean, s.renorm_var,
-                 s.r_max, s.d_max);
+                 s.r_max, s.d_max, s.keep_gate);
 }
 
 void check(const NormalizeInputs& in, const NormalizeSettings& s) {
@@ -67,10 +67,10 @@ NormalizeOutputs unpacked(const Tensor& x, const OptionalTensor& weight, const O
                           std::int64_t reference_rows, const OptionalTensor& stored_mean,
                           const OptionalTensor& stored_var, bool mixture, double eps,
                           const OptionalTensor& renorm_mean, const OptionalTensor& renorm_var, double r_max,
-                          double d_max) {
+                          double d_max, bool keep_gate) {
   return implementation({x, weight, bias, residual, mean_weights, var_weights},
                         {relu, sets.vec(), reference_rows, stored_mean, stored_var, mixture, eps, renorm_mean,
-                         renorm_var, r_max, d_max});
+                         renorm_var, r_max, d_max, keep_gate});
 }
 
 NormalizeOutputs on_cpu(const NormalizeInputs& in, const NormalizeSettings& settings) {
@@ -87,7 +87,8 @@ NormalizeOutputs shapes_only(const NormalizeInputs& in, const NormalizeSettings&
   check(in, settings);
   const std::int64_t count = count_sets(in, settings);
   const auto statistics = in.x.options().dtype(torch::kDouble);
-  return {torch::empty_like(in.x), torch::empty({count}, statistics), torch::empty({count}, statistics)};
+  return {torch::empty_like(in.x), torch::empty({count}, statistics), torch::empty({count}, statistics),
+          torch::empty({0}, in.x.options().dtype(torch::kByte))};
 }
 
 class Normalize : public torch::autograd::Function<Normalize> {
@@ -98,22 +99,24 @@ class Normalize : public torch::autograd::Function<Normalize> {
                                const NormalizeSettings& settings) {
     const NormalizeInputs in{x, weight, bias, residual, mean_weights, var_weights};
     const at::AutoDispatchBelowADInplaceOrView below;
-    const auto [y, mean, var] = call(in, settings);
+    const auto [y, mean, var, gate] = call(in, settings);
     const auto maybe = [](const OptionalTensor& tensor) { return tensor.value_or(Tensor()); };
     // Stored statistics may move on between forward and backward.
     const auto snapshot = [](const OptionalTensor& tensor) {
       return tensor ? tensor->detach().clone() : Tensor();
     };
-    // The output tells the gate where x does not; the residual itself is never needed again.
-    const bool by_output = settings.relu && residual.has_value();
+    // The gate tells what x does not, or the output where there is no gate; the residual itself is never needed
+    // again.
+    const bool has_gate = gate.numel() > 0;
+    const bool by_output = settings.relu && residual.has_value() && !has_gate;
     context->save_for_backward({x, maybe(weight), maybe(bias), mean_weights, var_weights,
                                 by_output ? y : Tensor(), mean, var, snapshot(settings.stored_mean),
                                 snapshot(settings.stored_var), snapshot(settings.renorm_mean),
-                                snapshot(settings.renorm_var)});
+                                snapshot(settings.renorm_var), has_gate ? gate : Tensor()});
     context->saved_data["has_residual"] = residual.has_value();
     save_numbers(context, settings);
-    context->mark_non_differentiable({mean, var});
-    return {y, mean, var};
+    context->mark_non_differentiable({mean, var, gate});
+    return {y, mean, var, gate};
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
@@ -127,34 +130,33 @@ class Normalize : public torch::autograd::Function<Normalize> {
     settings.stored_var = maybe(9);
     settings.renorm_mean = maybe(10);
     settings.renorm_var = maybe(11);
-    const bool has_residual = context->saved_data["has_residual"].toBool();
+    const Kept kept{saved[6], saved[7], context->saved_data["has_residual"].toBool(), maybe(12), maybe(5)};
     const auto [x, weight, bias, residual, mean_weights, var_weights] =
-        gradients(grads[0], in, settings, has_residual, maybe(5), saved[6], saved[7]);
+        gradients(grads[0], in, settings, kept);
     return {x, weight, bias, residual, mean_weights, var_weights, Tensor()};
   }
 
  private:
   static NormalizeGradients gradients(const Tensor& dy, const NormalizeInputs& in, NormalizeSettings settings,
-                                      bool has_residual, const OptionalTensor& y, const Tensor& mean,
-                                      const Tensor& var) {
+                                      const Kept& kept) {
     if (in.x.is_meta()) {
       const auto empty = [](const OptionalTensor& of) { return of ? torch::empty_like(*of) : Tensor(); };
       return {torch::empty_like(in.x), empty(in.weight),
-              empty(in.bias),          has_residual ? torch::empty_like(in.x) : Tensor(),
+              empty(in.bias),          kept.has_residual ? torch::empty_like(in.x) : Tensor(),
               empty(in.mean_weights),  empty(in.var_weights)};
     }
     const bool second_derivative = torch::GradMode::is_enabled();
     if (!second_derivative && has_kernels(in.x)) {
-      return normalize_backward_by_kernels(dy, in, settings, has_residual, y, mean, var);
+      return normalize_backward_by_kernels(dy, in, settings, kept);
     }
     // Past the gate, the residual's gradient is the whole's.
     Tensor passed = dy;
-    if (y) {
-      passed = dy * (*y > 0);
+    if (kept.gate || kept.y) {
+      passed = dy * (kept.gate ? open_gate(*kept.gate, in.x) : (*kept.y <= 0).logical_not().to(dy.scalar_type()));
       settings.relu = false;
     }
     auto out = normalize_backward_composed(passed, in, settings, second_derivative);
-    if (has_residual) std::get<3>(out) = passed;
+    if (kept.has_residual) std::get<3>(out) = passed;
     return out;
   }
 
@@ -182,10 +184,15 @@ class Normalize : public torch::autograd::Function<Normalize> {
   }
 };
 
-NormalizeOutputs with_gradients(const NormalizeInputs& in, const NormalizeSettings& settings) {
+NormalizeOutputs with_gradients(const NormalizeInputs& in, const NormalizeSettings& given) {
+  NormalizeSettings settings = given;
+  const auto learns = [](const OptionalTensor& tensor) { return tensor && tensor->requires_grad(); };
+  settings.keep_gate = torch::GradMode::is_enabled() &&
+                       (in.x.requires_grad() || learns(in.residual) || learns(in.weight) || learns(in.bias) ||
+                        in.mean_weights.requires_grad() || in.var_weights.requires_grad());
   const auto out =
       Normalize::apply(in.x, in.weight, in.bias, in.residual, in.mean_weights, in.var_weights, settings);
-  return {out[0], out[1], out[2]};
+  return {out[0], out[1], out[2], out[3]};
 }
 
 /// Under autocast a norm keeps its input's type: its sums are in float32 anyway, and weight and bias stay as
@@ -244,7 +251,7 @@ Normalized normalize(const Tensor& x, const NormalizeBy& by, const Tensor& weigh
     settings.sets.push_back(partition.samples);
     settings.sets.push_back(partition.channels);
   }
-  const auto [y, mean, var] = call(in, settings);
+  const auto [y, mean, var, gate] = call(in, settings);
   Normalized out{y, {}};
   std::int64_t at = 0;
   const auto add = [&](std::int64_t blocks, std::int64_t groups) {

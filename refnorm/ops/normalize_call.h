@@ -21,6 +21,7 @@ struct NormalizeSettings {
   double eps = 0;
   OptionalTensor renorm_mean, renorm_var;
   double r_max = 1, d_max = 0;
+  bool keep_gate = false;  ///< backward will follow, and may want to know what ReLU let through
 };
 
 /// The tensors that may have gradients.
@@ -30,8 +31,9 @@ struct NormalizeInputs {
   Tensor mean_weights, var_weights;
 };
 
-/// y, and the mean and biased variance of all sets, [sets] each.
-using NormalizeOutputs = std::tuple<Tensor, Tensor, Tensor>;
+/// y, the mean and biased variance of all sets, [sets] each, and the gate (see kernels/normalize.h; [0] where there
+/// is none).
+using NormalizeOutputs = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 /// Gradients of x, weight, bias, residual, mean_weights, var_weights.
 using NormalizeGradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
@@ -53,11 +55,17 @@ kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& 
 /// Through the kernels: dense float32, float64 and bfloat16 on the CPU.
 bool has_kernels(const Tensor& x);
 NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings);
-/// The residual itself is not read: `y` is, where one was added before a ReLU.
+/// What backward keeps of forward: the statistics and, where a residual was added before a ReLU, the gate or, where
+/// there is none, y. The residual itself is not read.
+struct Kept {
+  Tensor mean, var;
+  bool has_residual = false;
+  OptionalTensor gate, y;
+};
 NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const NormalizeInputs& inputs,
-                                                 const NormalizeSettings& settings, bool has_residual,
-                                                 const OptionalTensor& y, const Tensor& mean,
-                                                 const Tensor& var);
+                                                 const NormalizeSettings& settings, const Kept& kept);
+/// Ones and zeros like x, from a gate's bits.
+Tensor open_gate(const Tensor& gate, const Tensor& x);
 
 /// Composed of ATen's operators, on any device, differentiable as often as they are.
 NormalizeOutputs normalize_composed(const NormalizeInputs& inputs, const NormalizeSettings& settings);

@@ -120,7 +120,7 @@ NormalizeOutputs normalize_composed(const NormalizeInputs& inputs, const Normali
     return parts.empty() ? torch::zeros({0}, x.options().dtype(torch::kDouble))
                          : torch::cat(parts).detach().to(torch::kDouble);
   };
-  return {y, joined(by.set_means), joined(by.set_vars)};
+  return {y, joined(by.set_means), joined(by.set_vars), torch::empty({0}, x.options().dtype(torch::kByte))};
 }
 
 NormalizeGradients normalize_backward_composed(const Tensor& dy, const NormalizeInputs& inputs,

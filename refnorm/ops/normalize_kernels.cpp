@@ -75,6 +75,10 @@ auto* data(const Tensor& tensor) {
                           : nullptr;  // NOLINT: same bits
 }
 
+std::uint8_t* bits_of(const Tensor& gate) {
+  return gate.defined() && gate.numel() > 0 ? gate.data_ptr<std::uint8_t>() : nullptr;
+}
+
 template <class Theirs>
 kernels::Problem<typename KernelType<Theirs>::type> problem_of(const Prepared& prepared, bool relu) {
   using Ours = typename KernelType<Theirs>::type;
@@ -159,26 +163,29 @@ NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const Norma
   const std::int64_t sets = count_sets(inputs, settings);
   const Tensor mean = torch::zeros({sets}, torch::kDouble);
   const Tensor var = torch::zeros({sets}, torch::kDouble);
+  Tensor gate = torch::empty({0}, torch::kByte);
   if (x.numel() > 0) {
     dispatch(x.scalar_type(), [&](auto type) {
       using Theirs = decltype(type);
-      kernels::normalize(problem_of<Theirs>(prepared, settings.relu), data<Theirs>(residual),
-                         {data<Theirs>(y), mean.data_ptr<double>(), var.data_ptr<double>()}, workers_for(x));
+      const auto problem = problem_of<Theirs>(prepared, settings.relu);
+      if (settings.keep_gate && settings.relu && residual.defined())
+        gate = torch::empty({kernels::gate_bytes(problem.shape, *problem.sweeps)}, torch::kByte);
+      kernels::normalize(problem, data<Theirs>(residual),
+                         {data<Theirs>(y), mean.data_ptr<double>(), var.data_ptr<double>(), bits_of(gate)},
+                         workers_for(x));
     });
   }
-  return {y, mean, var};
+  return {y, mean, var, gate};
 }
 
 NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const NormalizeInputs& inputs,
-                                                 const NormalizeSettings& settings, bool has_residual,
-                                                 const OptionalTensor& y, const Tensor& mean,
-                                                 const Tensor& var) {
+                                                 const NormalizeSettings& settings, const Kept& kept) {
   const Prepared prepared(inputs, settings);
   const Tensor& x = prepared.x;
   const Tensor upstream = like(dy, x);
-  const Tensor output = y ? like(*y, x) : Tensor();
+  const Tensor output = kept.y ? like(*kept.y, x) : Tensor();
   const Tensor dx = torch::empty_like(x);
-  const Tensor dresidual = has_residual ? torch::empty_like(x) : Tensor();
+  const Tensor dresidual = kept.has_residual ? torch::empty_like(x) : Tensor();
   const auto numbers = [](std::int64_t count) { return torch::zeros({count}, torch::kDouble); };
   const Tensor dweight = numbers(x.size(1));
   const Tensor dbias = numbers(x.size(1));
@@ -190,7 +197,8 @@ NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const Normali
       using Theirs = decltype(type);
       kernels::normalize_backward(
           problem_of<Theirs>(prepared, settings.relu),
-          {data<Theirs>(upstream), data<Theirs>(output), {mean.data_ptr<double>(), var.data_ptr<double>()}},
+          {data<Theirs>(upstream), data<Theirs>(output),
+           {kept.mean.data_ptr<double>(), kept.var.data_ptr<double>()}, bits_of(kept.gate.value_or(Tensor()))},
           {data<Theirs>(dx), data<Theirs>(dresidual), dweight.data_ptr<double>(), dbias.data_ptr<double>(),
            blend_learns ? dmeans.data_ptr<double>() : nullptr,
            blend_learns ? dvars.data_ptr<double>() : nullptr},
@@ -202,6 +210,13 @@ NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const Normali
   };
   return {dx,        as(dweight, inputs.weight),      as(dbias, inputs.bias),
           dresidual, as(dmeans, inputs.mean_weights), as(dvars, inputs.var_weights)};
+}
+
+Tensor open_gate(const Tensor& gate, const Tensor& x) {
+  const Tensor places = torch::arange(8, torch::kByte);
+  const Tensor bits = gate.unsqueeze(1).bitwise_right_shift(places).bitwise_and(1).flatten();
+  const Tensor dense = x.contiguous(format_of(x));
+  return bits.narrow(0, 0, x.numel()).as_strided(dense.sizes(), dense.strides()).to(x.scalar_type());
 }
 
 }  // namespace refnorm::ops

@@ -225,7 +225,7 @@ TEST_P(SimdSweeps, ReluTurnsBothZerosIntoPlusZero) {
 }
 
 // Whole lines, runs that end within one, runs that begin within one, rows of channels, a residual.
-TEST_P(SimdSweeps, WritingPastTheCacheChangesNoBit) {
+TEST_P(SimdSweeps, WhatIsKnownOfTheCachesChangesNoBit) {
   for_each_type([&]<class T>(const Sweeps<T>& with) {
     for (const Tile& tile : {Tile{3, 4 * 64, 4, 64}, Tile{2, 5 * 100, 5, 100}, Tile{2, 3 * 49, 3, 49},
                              Tile{40, 64, 64, 1}, Tile{9, 6, 6, 1}, Tile{5, 80, 48, 1}}) {
@@ -240,9 +240,11 @@ TEST_P(SimdSweeps, WritingPastTheCacheChangesNoBit) {
       const Coefficients<T> by(tile.channels, random);
       const auto plain = aligned();
       const auto streamed = aligned();
+      // Fetching ahead may point anywhere, past the arrays too.
+      const Caching caching{true, static_cast<std::int64_t>(count)};
       const auto same = [&] { return std::memcmp(plain.get(), streamed.get(), count * sizeof(T)) == 0; };
       with.apply(x.data(), dy.data(), plain.get(), tile, by.forward(), true, {});
-      with.apply(x.data(), dy.data(), streamed.get(), tile, by.forward(), true, {true, 0});
+      with.apply(x.data(), dy.data(), streamed.get(), tile, by.forward(), true, caching);
       ASSERT_TRUE(same());
       const auto plain_residual = aligned();
       const auto streamed_residual = aligned();
@@ -250,9 +252,56 @@ TEST_P(SimdSweeps, WritingPastTheCacheChangesNoBit) {
       with.gradient_apply(x.data(), dy.data(), gate, plain.get(), plain_residual.get(), tile, by.forward(),
                           by.backward(), {});
       with.gradient_apply(x.data(), dy.data(), gate, streamed.get(), streamed_residual.get(), tile,
-                          by.forward(), by.backward(), {true, 0});
+                          by.forward(), by.backward(), caching);
       ASSERT_TRUE(same());
       ASSERT_EQ(std::memcmp(plain_residual.get(), streamed_residual.get(), count * sizeof(T)), 0);
+    }
+  });
+}
+
+// The gate says of each value what the output says, and backward by the one is backward by the other, bit by bit.
+TEST_P(SimdSweeps, GateTellsWhatTheOutputTells) {
+  for_each_type([&]<class T>(const Sweeps<T>& with) {
+    if (!with.has_gates) return;
+    for (const Tile& tile : {Tile{3, 4 * 64, 4, 64}, Tile{2, 5 * 104, 5, 104}, Tile{3, 4 * 8, 3, 8}, Tile{1, 200, 1, 200},
+                             Tile{40, 64, 64, 1}, Tile{9, 8, 8, 1}, Tile{37, 24, 24, 1}, Tile{5, 80, 48, 1},
+                             Tile{3, 2056, 2056, 1}}) {
+      const auto count = static_cast<std::size_t>(tile.outer * tile.outer_stride);
+      const std::vector<T> x = random_values<T>(tile, random);
+      const std::vector<T> dy = random_values<T>(tile, random);
+      std::vector<T> residual = random_values<T>(tile, random);
+      if constexpr (std::is_same_v<T, float>) residual[7] = std::numeric_limits<float>::quiet_NaN();
+      const Coefficients<T> by(tile.channels, random);
+      std::vector<T> y(count);
+      std::vector<std::uint8_t> bits(count / 8 + 8, 0xa5);
+      for (const Caching& caching : {Caching{}, Caching{true, 0}}) {
+        with.apply(x.data(), residual.data(), y.data(), tile, by.forward(), {true, bits.data()}, caching);
+        for (std::int64_t o = 0; o < tile.outer; ++o) {
+          for (std::int64_t i = 0; i < tile.channels * tile.inner; ++i) {
+            const std::int64_t at = o * tile.outer_stride + i;
+            ASSERT_EQ(bits[static_cast<std::size_t>(at / 8)] >> at % 8 & 1,
+                      to_double(y[static_cast<std::size_t>(at)]) == 0 ? 0 : 1)
+                << at;
+          }
+        }
+        for (std::size_t i = count / 8; i < bits.size(); ++i) ASSERT_EQ(bits[i], 0xa5) << "past the end";
+      }
+      const auto backward = [&](const Activation<T>& activation) {
+        const auto channels = static_cast<std::size_t>(tile.channels);
+        std::vector<T> gated(count), dx(count), dresidual(count);
+        std::vector<double> g(channels), gx(channels);
+        with.gradient_sums(x.data(), dy.data(), activation, gated.data(), tile, by.forward(), g.data(), gx.data());
+        with.gradient_apply(x.data(), dy.data(), activation, dx.data(), dresidual.data(), tile, by.forward(),
+                            by.backward(), {});
+        return std::tuple(gated, dx, dresidual, g, gx);
+      };
+      const auto [gated, dx, dresidual, g, gx] = backward({true, nullptr, bits.data()});
+      const auto by_output = backward({true, y.data()});
+      ASSERT_TRUE(same_bits(gated, std::get<0>(by_output)));
+      ASSERT_TRUE(same_bits(dx, std::get<1>(by_output)));
+      ASSERT_TRUE(same_bits(dresidual, std::get<2>(by_output)));
+      ASSERT_TRUE(same_bits(g, std::get<3>(by_output)));
+      ASSERT_TRUE(same_bits(gx, std::get<4>(by_output)));
     }
   });
 }

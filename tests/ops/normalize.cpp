@@ -129,7 +129,7 @@ TEST(Normalize, EqualsItsCompositionInOutputStatisticsAndGradients) {
           const auto theirs = leaves();
           const Normalized out = normalize(ours[0], one.by, ours[1], ours[2],
                                            {residual ? ours[3] : Tensor(), /*relu=*/residual});
-          const auto [y, mean, var] =
+          const auto [y, mean, var, no_gate] =
               composed(theirs[0], one.by, theirs[1], theirs[2], {residual ? theirs[3] : Tensor(), residual});
           EXPECT_LT(distance(out.y, y), 1e-13) << one.name;
           EXPECT_TRUE(out.y.is_contiguous(x.suggest_memory_format())) << one.name;
@@ -148,6 +148,49 @@ TEST(Normalize, EqualsItsCompositionInOutputStatisticsAndGradients) {
         }
       }
     }
+  }
+}
+
+// Where values fill bytes, backward behind an addition and ReLU keeps one bit a value of the output, whatever becomes of
+// the output itself.
+TEST(Normalize, OfASumAndReluNeedsNoOutputToGoBack) {
+  NormalizeBy by;
+  by.sets = {{4, 1}};
+  for (const auto type : {torch::kDouble, torch::kFloat}) {
+    for (const auto format : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast}) {
+      const auto leaf = [&](std::uint64_t seed) {
+        return random_double({4, 8, 6, 4}, seed).to(type).contiguous(format).requires_grad_(true);
+      };
+      const Tensor x = leaf(30);
+      const Tensor residual = leaf(31);
+      const Tensor y = normalize(x, by, {}, {}, {residual, true}).y;
+      const Tensor their_x = x.detach().to(torch::kDouble).requires_grad_(true);
+      const Tensor their_residual = residual.detach().to(torch::kDouble).requires_grad_(true);
+      const Tensor theirs =
+          torch::relu(torch::batch_norm(their_x, {}, {}, {}, {}, true, 0.1, 1e-5, false) + their_residual);
+      const double rounding = type == torch::kDouble ? 1e-12 : 1e-5;
+      EXPECT_LT(distance(y, theirs), rounding);
+      const Tensor upstream = random_double({4, 8, 6, 4}, 32);
+      theirs.backward(upstream);
+      y.detach().fill_(-1);
+      y.backward(upstream.to(type));
+      EXPECT_LT(distance(x.grad(), their_x.grad()), rounding);
+      EXPECT_LT(distance(residual.grad(), their_residual.grad()), rounding);
+    }
+  }
+}
+
+TEST(Normalize, OfASumAndReluHasSecondDerivatives) {
+  NormalizeBy by;
+  by.sets = {{4, 1}};
+  for (const std::int64_t positions : {8, 5}) {  // with a gate, and without
+    const Tensor residual = random_double({4, 3, positions}, 33) * 2;
+    const auto f = [&](const std::vector<Tensor>& in) {
+      return normalize(in[0], by, in[1], in[2], {residual, true}).y.pow(2);
+    };
+    EXPECT_LT(second_gradient_gap(f, {random_double({4, 3, positions}, 34), random_double({3}, 35),
+                                      random_double({3}, 36)}),
+              1e-5);
   }
 }
 
