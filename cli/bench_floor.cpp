@@ -52,6 +52,13 @@ void MemoryFloor::run(StreamSweep sweep, int way) const {
   });
 }
 
+void MemoryFloor::run_in_two(const StreamSweep& sweep, int way) const {
+  StreamSweep reading = sweep;
+  reading.outputs = 0;
+  run(reading, way);
+  run(sweep, way);
+}
+
 double MemoryFloor::traffic(const StreamSweep& sweep) const {
   return bytes_ * (sweep.inputs + sweep.outputs);
 }

@@ -19,6 +19,9 @@ class MemoryFloor {
   static constexpr int kWays = 8;
   void forward(int way) const { run(forward_, way); }
   void backward(int way) const { run(backward_, way); }
+  /// What has to read everything once before it can write anything: the inputs alone, and then the above.
+  void forward_in_two(int way) const { run_in_two(forward_, way); }
+  void backward_in_two(int way) const { run_in_two(backward_, way); }
 
   /// Bytes moved.
   double forward_bytes() const { return traffic(forward_); }
@@ -26,6 +29,7 @@ class MemoryFloor {
 
  private:
   void run(StreamSweep sweep, int way) const;
+  void run_in_two(const StreamSweep& sweep, int way) const;
   double traffic(const StreamSweep& sweep) const;
 
   double bytes_;           ///< of one array

@@ -9,7 +9,7 @@ namespace refnorm::cli {
 struct StreamSweep {
   static constexpr int kMostInputs = 3;
   static constexpr int kMostOutputs = 2;
-  int inputs = 1, outputs = 1;  ///< 1 to 3, and 1 or 2
+  int inputs = 1, outputs = 1;  ///< 1 to 3, and 0 to 2
   const std::uint32_t* in[kMostInputs] = {};
   std::uint32_t* out[kMostOutputs] = {};
   bool non_temporal = false;  ///< stores that go around the caches

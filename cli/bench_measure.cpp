@@ -37,17 +37,18 @@ void time_contender(Contender& contender, double min_time, Rounds& rounds) {
   rounds.both.push_back(median(both));
 }
 
-/// One round of the floor: the fastest way of each pass.
-void time_floor(const MemoryFloor& floor, double min_time, Rounds& rounds) {
+/// One round of the floor, or of two sweeps: the fastest way of each pass.
+template <class Forward, class Backward>
+void time_ways(const Forward& go_forward, const Backward& go_backward, double min_time, Rounds& rounds) {
   double best_forward = 0, best_backward = 0;
   for (int way = 0; way < MemoryFloor::kWays; ++way) {
     std::vector<double> forward, backward;
     const Stopwatch whole;
     do {
       const Stopwatch watch;
-      floor.forward(way);
+      go_forward(way);
       const double middle = watch.seconds();
-      floor.backward(way);
+      go_backward(way);
       forward.push_back(middle);
       backward.push_back(watch.seconds() - middle);
     } while (whole.seconds() < min_time / MemoryFloor::kWays);
@@ -58,6 +59,15 @@ void time_floor(const MemoryFloor& floor, double min_time, Rounds& rounds) {
   rounds.forward.push_back(best_forward);
   rounds.backward.push_back(best_backward);
   rounds.both.push_back(best_forward + best_backward);
+}
+
+void time_floor(const MemoryFloor& floor, double min_time, Rounds& rounds) {
+  time_ways([&](int way) { floor.forward(way); }, [&](int way) { floor.backward(way); }, min_time, rounds);
+}
+
+void time_two_sweeps(const MemoryFloor& floor, double min_time, Rounds& rounds) {
+  time_ways([&](int way) { floor.forward_in_two(way); }, [&](int way) { floor.backward_in_two(way); }, min_time,
+            rounds);
 }
 
 NormResults results_of(Contender& contender) {
@@ -110,7 +120,7 @@ double median_ratio(const std::vector<double>& a, const std::vector<double>& b) 
 }
 
 Measured measure(const NormCase& what, const Effort& effort) {
-  Measured measured{what, {}, {}, {}, {}, 0, 0, {}};
+  Measured measured{what, {}, {}, {}, {}, {}, 0, 0, {}};
   NormInputs inputs = make_inputs(what);
   const Contenders contenders = verified(what, inputs, measured);
   const MemoryFloor floor(what);
@@ -121,14 +131,15 @@ Measured measure(const NormCase& what, const Effort& effort) {
   std::vector<std::function<void(double)>> turns{
       [&](double seconds) { time_contender(*contenders.ours, seconds, measured.ours); },
       [&](double seconds) { time_contender(*contenders.libtorch, seconds, measured.libtorch); },
-      [&](double seconds) { time_floor(floor, seconds, measured.floor); }};
+      [&](double seconds) { time_floor(floor, seconds, measured.floor); },
+      [&](double seconds) { time_two_sweeps(floor, seconds, measured.two_sweeps); }};
   if (contenders.onednn != nullptr) {
     turns.emplace_back([&](double seconds) { time_contender(*contenders.onednn, seconds, of_onednn); });
   }
   for (int i = 0; i < kWarmUps; ++i) {
     for (const auto& turn : turns) turn(0);
   }
-  for (Rounds* rounds : {&measured.ours, &measured.libtorch, &measured.floor, &of_onednn}) *rounds = {};
+  for (Rounds* rounds : {&measured.ours, &measured.libtorch, &measured.floor, &measured.two_sweeps, &of_onednn}) *rounds = {};
   for (int round = 0; round < effort.rounds; ++round) {
     for (std::size_t i = 0; i < turns.size(); ++i) {
       turns[(i + static_cast<std::size_t>(round)) % turns.size()](effort.min_time);

@@ -19,7 +19,8 @@ std::vector<NamedRounds> contenders_of(const Measured& measured) {
   return {{"ours", &measured.ours},
           {"libtorch", &measured.libtorch},
           {"onednn", measured.onednn ? &*measured.onednn : nullptr},
-          {"floor", &measured.floor}};
+          {"floor", &measured.floor},
+          {"two_sweeps", &measured.two_sweeps}};
 }
 
 struct Spread {
@@ -42,12 +43,18 @@ struct Ratio {
 const Rounds* ours(const Measured& measured) {
   return &measured.ours;
 }
+const Rounds* two_sweeps(const Measured& measured) {
+  return &measured.two_sweeps;
+}
 constexpr Ratio kRatios[] = {
     {"libtorch_per_ours", "LibTorch/ours", [](const Measured& m) -> const Rounds* { return &m.libtorch; },
      ours},
     {"onednn_per_ours", "oneDNN/ours",
      [](const Measured& m) -> const Rounds* { return m.onednn ? &*m.onednn : nullptr; }, ours},
-    {"ours_per_floor", "ours/floor", ours, [](const Measured& m) -> const Rounds* { return &m.floor; }}};
+    {"ours_per_floor", "ours/floor", ours, [](const Measured& m) -> const Rounds* { return &m.floor; }},
+    {"ours_per_two_sweeps", "ours/two sweeps", ours, two_sweeps},
+    {"libtorch_per_two_sweeps", "LibTorch/two sweeps",
+     [](const Measured& m) -> const Rounds* { return &m.libtorch; }, two_sweeps}};
 
 std::optional<double> ratio_of(const Ratio& ratio, const Measured& measured, Pass pass) {
   const Rounds* above = ratio.above(measured);
@@ -143,7 +150,7 @@ std::string summary_to_text(const NormTable& table) {
   std::string text = fmt::format("geometric means over {} shapes:", table.cases.size());
   for (const Ratio& ratio : kRatios) {
     if (!geometric_mean(ratio, table, Pass::kBoth)) continue;
-    text += fmt::format("\n  {:<14}", ratio.words);
+    text += fmt::format("\n  {:<19}", ratio.words);
     for (const Pass pass : kPasses) {
       text += fmt::format(" {} {:.2f}", name_of(pass), *geometric_mean(ratio, table, pass));
     }
@@ -151,7 +158,7 @@ std::string summary_to_text(const NormTable& table) {
   std::int64_t norms = 0;
   for (const Measured& measured : table.cases) norms += measured.what.shape.count;
   text += fmt::format("\nnetwork total, {} norms, forward + backward, ms:", norms);
-  static constexpr const char* kNames[] = {"ours", "LibTorch", "oneDNN", "floor"};
+  static constexpr const char* kNames[] = {"ours", "LibTorch", "oneDNN", "floor", "two sweeps"};
   for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (const auto total = network_total(table, i, Pass::kBoth)) {
       text += fmt::format("  {} {}", kNames[i], number(*total));
@@ -179,7 +186,7 @@ Json to_json(const NormTable& table) {
       json["geometric_means"][name_of(pass)][ratio.name] = or_null(geometric_mean(ratio, table, pass));
     }
     std::size_t contender = 0;
-    for (const char* name : {"ours", "libtorch", "onednn", "floor"}) {
+    for (const char* name : {"ours", "libtorch", "onednn", "floor", "two_sweeps"}) {
       json["network_total_ms"][name_of(pass)][name] = or_null(network_total(table, contender++, pass));
     }
   }

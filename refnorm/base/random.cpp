@@ -1,6 +1,8 @@
 #include <numeric>
 #include <utility>
 
+#include <boost/random/gamma_distribution.hpp>
+
 #include <refnorm/base/random.h>
 
 namespace refnorm {
@@ -27,6 +29,11 @@ std::uint64_t RandomStream::below(std::uint64_t bound) {
   std::uint64_t drawn = engine_();
   while (drawn >= unbiased) drawn = engine_();
   return drawn % bound;
+}
+
+// Boost's distributions, unlike the standard library's, are the same everywhere.
+double RandomStream::gamma(double shape) {
+  return boost::random::gamma_distribution<double>(shape)(engine_);
 }
 
 std::vector<std::int64_t> RandomStream::permutation(std::int64_t count) {

@@ -31,6 +31,13 @@ class Subset : public ImageSet {
 
 }  // namespace
 
+std::vector<std::int64_t> labels_of(const ImageSet& set) {
+  std::vector<std::int64_t> labels;
+  labels.reserve(static_cast<std::size_t>(set.size()));
+  for (std::int64_t i = 0; i < set.size(); ++i) labels.push_back(set.label(i));
+  return labels;
+}
+
 std::shared_ptr<const ImageSet> subset(std::shared_ptr<const ImageSet> all,
                                        std::vector<std::int64_t> indices) {
   return std::make_shared<Subset>(std::move(all), std::move(indices));

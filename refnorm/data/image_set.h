@@ -27,6 +27,9 @@ class ImageSet {
   virtual const std::vector<std::string>& class_names() const = 0;
 };
 
+/// The label of each sample.
+std::vector<std::int64_t> labels_of(const ImageSet& set);
+
 /// A choice of another set's samples.
 std::shared_ptr<const ImageSet> subset(std::shared_ptr<const ImageSet> all,
                                        std::vector<std::int64_t> indices);

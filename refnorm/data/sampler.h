@@ -18,13 +18,15 @@ class Sampler {
 };
 
 struct SamplerKind {
-  std::string name, what;
+  std::string name;  ///< as a recipe has it, such as "iid" or "pk:P"
+  std::string what;
 };
 
 std::vector<SamplerKind> sampler_kinds();
 
-/// Throws UserError for an unknown kind or a batch larger than the set.
-std::unique_ptr<Sampler> make_sampler(const std::string& kind, std::int64_t samples, std::int64_t batch_size,
-                                      std::uint64_t seed);
+/// `spec` is a kind with its value, such as "iid", "pk:4" or "dirichlet:0.1"; `labels` are those of all samples of the
+/// set. Throws UserError for an unknown kind, a value out of range and a batch that the kind or the set cannot fill.
+std::unique_ptr<Sampler> make_sampler(const std::string& spec, std::vector<std::int64_t> labels,
+                                      std::int64_t batch_size, std::uint64_t seed);
 
 }  // namespace refnorm::data

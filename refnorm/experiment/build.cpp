@@ -13,6 +13,7 @@
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/version.h>
 #include <refnorm/norms/norm_spec.h>
+#include <refnorm/ops/instruction_set.h>
 #include <refnorm/ops/tap.h>
 
 namespace refnorm::experiment {
@@ -76,7 +77,8 @@ data::Splits load_splits(const Recipe& recipe) {
 Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   compute_ = {torch::Device(recipe.run.device), recipe.train.precision == "bf16"};
-  sampler_ = data::make_sampler(recipe.sampler.kind, splits_.train->size(), recipe.train.batch_size, seed);
+  sampler_ = data::make_sampler(recipe.sampler.kind, data::labels_of(*splits_.train), recipe.train.batch_size,
+                                 seed);
   model_ = models::make_model(
       recipe.model.kind, {norm_factory(NormSpec::parse(recipe.arms.at(0).norm)), splits_.train->channels(),
                           static_cast<std::int64_t>(splits_.train->class_names().size())});
@@ -104,7 +106,8 @@ void prepare_process(Recipe& recipe) {
 
 Json machine_description(const Recipe& recipe) {
   return {{"cpu", cpu_name()},           {"cores", core_count()},     {"threads_per_run", recipe.run.threads},
-          {"device", recipe.run.device}, {"libtorch", TORCH_VERSION}, {"refnorm", kVersion}};
+          {"device", recipe.run.device}, {"libtorch", TORCH_VERSION}, {"instruction_set", ops::instruction_set()},
+          {"refnorm", kVersion}};
 }
 
 Json setup_description(const Recipe& recipe, const data::Splits& splits) {

@@ -43,7 +43,7 @@ class Assembly {
 /// UserError where the device is not there.
 void prepare_process(Recipe& recipe);
 
-/// What ran this: cpu, cores, threads_per_run, libtorch, refnorm.
+/// What ran this: cpu, cores, threads_per_run, libtorch, instruction_set, refnorm.
 Json machine_description(const Recipe& recipe);
 
 /// What was run: model, data, sample counts, epochs, batch size, optimizer, sampler, reference.

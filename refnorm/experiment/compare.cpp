@@ -248,7 +248,7 @@ Json compare(Recipe recipe, const fs::path& folder, const CompareOptions& option
     user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
                splits.train->size());
   }
-  data::make_sampler(recipe.sampler.kind, splits.train->size(), recipe.train.batch_size, 0);
+  data::make_sampler(recipe.sampler.kind, data::labels_of(*splits.train), recipe.train.batch_size, 0);
 
   make_folder(folder);
   const FolderLock lock(folder);

@@ -37,7 +37,8 @@ Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data,
       compute_(compute),
       folder_(std::move(folder)),
       optimizer_(*network_.module, settings_),
-      schedule_(make_schedule(settings_, data.sampler->batches_per_epoch())) {}
+      schedule_(make_schedule(settings_, data.sampler->batches_per_epoch())),
+      label_skew_(data::labels_of(*data.train)) {}
 
 Outcome Trainer::run(bool resume, const Hooks& hooks) {
   if (resume && has_checkpoint(folder_ / "last")) {
@@ -164,7 +165,21 @@ void Trainer::finish_epoch() {
   save("last");
 }
 
+/// From the sampler and not from sums, so that a resumed run's lines need no state.
+data::Skew Trainer::skew_since_line() const {
+  const std::int64_t first = (state_.step - 1) / settings_.log_every * settings_.log_every;
+  data::Skew mean;
+  for (std::int64_t step = first; step < state_.step; ++step) {
+    const data::Skew one = label_skew_.of(
+        data_.sampler->batch(step / schedule_.steps_per_epoch, step % schedule_.steps_per_epoch));
+    mean.entropy += one.entropy / static_cast<double>(state_.step - first);
+    mean.divergence += one.divergence / static_cast<double>(state_.step - first);
+  }
+  return mean;
+}
+
 void Trainer::write_step_line() {
+  const data::Skew skew = skew_since_line();
   const metrics::Tally tally = std::exchange(state_.since_line, {});
   log_->write(
       {{"kind", "step"},
@@ -173,6 +188,8 @@ void Trainer::write_step_line() {
        {"loss", tally.mean_loss()},
        {"train_accuracy_pct", tally.accuracy_pct()},
        {"lr", schedule_.at(state_.step - 1)},
+       {"label_entropy_bits", skew.entropy},
+       {"label_divergence_bits", skew.divergence},
        {"time", {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}}}});
 }
 

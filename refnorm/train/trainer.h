@@ -9,6 +9,7 @@
 
 #include <refnorm/base/timing.h>
 #include <refnorm/data/image_set.h>
+#include <refnorm/data/label_skew.h>
 #include <refnorm/data/sampler.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/train/checkpoint.h>
@@ -65,6 +66,8 @@ class Trainer {
   Divergence locate(const torch::Tensor& images);
   void finish_epoch();
   void write_step_line();
+  /// The mean over the batches since the last line.
+  data::Skew skew_since_line() const;
   void save(const char* name);
   double seconds() const;
   double seconds_in_steps() const;
@@ -77,6 +80,7 @@ class Trainer {
   std::filesystem::path folder_;
   Optimizer optimizer_;
   Schedule schedule_;
+  data::LabelSkew label_skew_;
   RunState state_;
   std::optional<MetricsLog> log_;
   PhaseClock<kPhases> clock_;

@@ -121,5 +121,22 @@ TEST(RandomStream, EdgesOfTheRange) {
   }
 }
 
+// Mean and variance of the gamma distribution are both its shape; its fourth central moment is 3 k^2 + 6 k.
+TEST(RandomStream, GammaHasItsMoments) {
+  for (const double shape : {0.1, 1.0, 7.0}) {
+    RandomStream random(1, "gamma");
+    constexpr int kDraws = 100000;
+    double sum = 0;
+    double squares = 0;
+    for (int i = 0; i < kDraws; ++i) {
+      const double value = random.gamma(shape);
+      sum += value;
+      squares += (value - shape) * (value - shape);
+    }
+    EXPECT_NEAR(sum / kDraws, shape, 4 * std::sqrt(shape / kDraws));
+    EXPECT_NEAR(squares / kDraws, shape, 4 * std::sqrt((3 * shape * shape + 6 * shape - shape * shape) / kDraws));
+  }
+}
+
 }  // namespace
 }  // namespace refnorm

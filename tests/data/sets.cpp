@@ -1,11 +1,9 @@
-#include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/data/image_set.h>
-#include <refnorm/data/sampler.h>
 
 #include "tests/base/helpers.h"
 
@@ -56,37 +54,6 @@ TEST(HoldOut, RefusesToTakeAll) {
   const auto all = std::make_shared<Numbers>(10);
   EXPECT_THROW(hold_out(all, all, 10), UserError);
   EXPECT_THROW(hold_out(all, all, -1), UserError);
-}
-
-TEST(IidSampler, UsesEachSampleAtMostOnceAnEpochInANewOrder) {
-  const auto sampler = make_sampler("iid", 50, 8, 1);
-  EXPECT_EQ(sampler->batches_per_epoch(), 6);  // 48 of 50
-  std::vector<std::vector<std::int64_t>> epochs;
-  for (std::int64_t epoch = 0; epoch < 2; ++epoch) {
-    std::vector<std::int64_t>& seen = epochs.emplace_back();
-    for (std::int64_t place = 0; place < 6; ++place) {
-      const auto batch = sampler->batch(epoch, place);
-      seen.insert(seen.end(), batch.begin(), batch.end());
-    }
-    EXPECT_EQ(std::set<std::int64_t>(seen.begin(), seen.end()).size(), 48U);
-    EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](std::int64_t i) { return i >= 0 && i < 50; }));
-  }
-  EXPECT_NE(epochs[0], epochs[1]);
-}
-
-TEST(IidSampler, DependsOnSeedEpochAndPlaceAlone) {
-  const auto one = make_sampler("iid", 50, 8, 1);
-  const auto other = make_sampler("iid", 50, 8, 1);
-  one->batch(0, 0);
-  one->batch(3, 1);
-  EXPECT_EQ(one->batch(2, 4), other->batch(2, 4));
-  EXPECT_NE(one->batch(2, 4), make_sampler("iid", 50, 8, 2)->batch(2, 4));
-}
-
-TEST(MakeSampler, SaysWhatIsWrong) {
-  EXPECT_THROW(make_sampler("idd", 50, 8, 1), UserError);
-  EXPECT_THROW(make_sampler("iid", 50, 51, 1), UserError);
-  EXPECT_THROW(make_sampler("iid", 50, 0, 1), UserError);
 }
 
 }  // namespace
