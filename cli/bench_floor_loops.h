@@ -13,7 +13,8 @@ struct StreamSweep {
   const std::uint32_t* in[kMostInputs] = {};
   std::uint32_t* out[kMostOutputs] = {};
   bool non_temporal = false;  ///< stores that go around the caches
-  std::int64_t ahead = 0;     ///< fetch inputs this many elements before they are read; 0: leave it to the processor
+  std::int64_t ahead =
+      0;  ///< fetch inputs this many elements before they are read; 0: leave it to the processor
 };
 
 /// Elements [begin, end) of the sweep; both are multiples of kStreamElements, arrays are aligned to 64 bytes.

@@ -66,8 +66,8 @@ void time_floor(const MemoryFloor& floor, double min_time, Rounds& rounds) {
 }
 
 void time_two_sweeps(const MemoryFloor& floor, double min_time, Rounds& rounds) {
-  time_ways([&](int way) { floor.forward_in_two(way); }, [&](int way) { floor.backward_in_two(way); }, min_time,
-            rounds);
+  time_ways([&](int way) { floor.forward_in_two(way); }, [&](int way) { floor.backward_in_two(way); },
+            min_time, rounds);
 }
 
 NormResults results_of(Contender& contender) {
@@ -139,7 +139,9 @@ Measured measure(const NormCase& what, const Effort& effort) {
   for (int i = 0; i < kWarmUps; ++i) {
     for (const auto& turn : turns) turn(0);
   }
-  for (Rounds* rounds : {&measured.ours, &measured.libtorch, &measured.floor, &measured.two_sweeps, &of_onednn}) *rounds = {};
+  for (Rounds* rounds :
+       {&measured.ours, &measured.libtorch, &measured.floor, &measured.two_sweeps, &of_onednn})
+    *rounds = {};
   for (int round = 0; round < effort.rounds; ++round) {
     for (std::size_t i = 0; i < turns.size(); ++i) {
       turns[(i + static_cast<std::size_t>(round)) % turns.size()](effort.min_time);

@@ -23,7 +23,8 @@ class RandomStream {
   /// Uniform in [0, 1), 53 bits.
   double uniform() { return static_cast<double>(engine_() >> 11) * 0x1.0p-53; }
 
-  /// From the gamma distribution of that shape and scale 1. Requires shape > 0; may underflow to 0 where it is tiny.
+  /// From the gamma distribution of that shape and scale 1. Requires shape > 0; may underflow to 0 where it
+  /// is tiny.
   double gamma(double shape);
 
   /// A random permutation of 0 … count − 1.

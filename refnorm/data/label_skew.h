@@ -8,9 +8,9 @@
 
 namespace refnorm::data {
 
-/// How far a batch's labels are from the set's: with p the shares of the labels in the batch and q those in the set,
-/// entropy = − sum p log2 p and divergence = sum p log2(p / q), in bits. Drawn i.i.d., a batch of m samples of C labels
-/// still has a divergence of about (C − 1) / (2 m ln 2).
+/// How far a batch's labels are from the set's: with p the shares of the labels in the batch and q those in
+/// the set, entropy = − sum p log2 p and divergence = sum p log2(p / q), in bits. Drawn i.i.d., a batch of m
+/// samples of C labels still has a divergence of about (C − 1) / (2 m ln 2).
 struct Skew {
   double entropy = 0, divergence = 0;
 };

@@ -25,8 +25,8 @@ struct Task {
   std::int64_t samples() const { return static_cast<std::int64_t>(labels.size()); }
 };
 
-/// A sampler that lays out an epoch at a time: whole batches, one behind the other. What is over waits for another
-/// epoch.
+/// A sampler that lays out an epoch at a time: whole batches, one behind the other. What is over waits for
+/// another epoch.
 class EpochSampler : public Sampler {
  public:
   EpochSampler(std::int64_t samples, std::int64_t batch_size, std::uint64_t seed)
@@ -161,9 +161,10 @@ class DirichletSampler : public DeckSampler {
         std::from_chars(task.value.data(), task.value.data() + task.value.size(), alpha_);
     if (failure != std::errc() || end != task.value.data() + task.value.size() || !(alpha_ > 0) ||
         !(alpha_ <= kLargestAlpha)) {
-      user_error("sampler.kind: dirichlet: '{}', expected the concentration, above 0 and at most {}, such as "
-                 "dirichlet:0.1",
-                 printable(task.value), kLargestAlpha);
+      user_error(
+          "sampler.kind: dirichlet: '{}', expected the concentration, above 0 and at most {}, such as "
+          "dirichlet:0.1",
+          printable(task.value), kLargestAlpha);
     }
   }
 
@@ -239,13 +240,16 @@ const std::vector<Entry>& entries() {
       {"iid", "", "independent draws: each epoch goes through the training set once, in a new random order",
        make<IidSampler>},
       {"pk", "P",
-       "each batch has P labels drawn at random, and equally many samples of each (Ioffe 2017: 16 labels x 2)",
+       "each batch has P labels drawn at random, and equally many samples of each (Ioffe 2017: 16 labels x "
+       "2)",
        make<PkSampler>},
       {"dirichlet", "ALPHA",
-       "each batch's mix of labels is drawn from a Dirichlet distribution about the set's own mix, with ALPHA a "
+       "each batch's mix of labels is drawn from a Dirichlet distribution about the set's own mix, with "
+       "ALPHA a "
        "label: 0.1 gives one or two labels a batch, 100 nearly i.i.d. ones",
        make<DirichletSampler>},
-      {"sorted", "", "label after label, in a new random order of labels and samples each epoch: the limit of skew",
+      {"sorted", "",
+       "label after label, in a new random order of labels and samples each epoch: the limit of skew",
        make<SortedSampler>},
   };
   return all;
@@ -276,7 +280,8 @@ std::unique_ptr<Sampler> make_sampler(const std::string& spec, std::vector<std::
     user_error("sampler.kind: {}: takes no value, got '{}'", name, printable(spec.substr(colon + 1)));
   Task task{std::move(labels), batch_size, seed, colon == std::string::npos ? "" : spec.substr(colon + 1)};
   if (batch_size < 1 || batch_size > task.samples()) {
-    user_error("train.batch_size: {} samples, expected 1 to {} (the training set)", batch_size, task.samples());
+    user_error("train.batch_size: {} samples, expected 1 to {} (the training set)", batch_size,
+               task.samples());
   }
   return entry->make(task);
 }

@@ -24,8 +24,9 @@ struct SamplerKind {
 
 std::vector<SamplerKind> sampler_kinds();
 
-/// `spec` is a kind with its value, such as "iid", "pk:4" or "dirichlet:0.1"; `labels` are those of all samples of the
-/// set. Throws UserError for an unknown kind, a value out of range and a batch that the kind or the set cannot fill.
+/// `spec` is a kind with its value, such as "iid", "pk:4" or "dirichlet:0.1"; `labels` are those of all
+/// samples of the set. Throws UserError for an unknown kind, a value out of range and a batch that the kind
+/// or the set cannot fill.
 std::unique_ptr<Sampler> make_sampler(const std::string& spec, std::vector<std::int64_t> labels,
                                       std::int64_t batch_size, std::uint64_t seed);
 

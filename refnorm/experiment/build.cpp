@@ -60,8 +60,8 @@ std::int64_t layer_values(const Recipe& recipe) {
 }
 
 /// One thread for each so many of them, as far as there are cores: LeNet-5 on 2 cores (docs/findings.md) is
-/// slower on two threads than on one with 7 million values in a step, and as fast with 27 million.
-constexpr std::int64_t kValuesOfAThread = 16'000'000;
+/// slower on two threads than on one with 27 million values in a step, and faster with 53 million.
+constexpr std::int64_t kValuesOfAThread = 20'000'000;
 
 std::int64_t threads_for(const Recipe& recipe) {
   return std::clamp<std::int64_t>(layer_values(recipe) / kValuesOfAThread, 1, core_count());
@@ -77,8 +77,8 @@ data::Splits load_splits(const Recipe& recipe) {
 Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   compute_ = {torch::Device(recipe.run.device), recipe.train.precision == "bf16"};
-  sampler_ = data::make_sampler(recipe.sampler.kind, data::labels_of(*splits_.train), recipe.train.batch_size,
-                                 seed);
+  sampler_ =
+      data::make_sampler(recipe.sampler.kind, data::labels_of(*splits_.train), recipe.train.batch_size, seed);
   model_ = models::make_model(
       recipe.model.kind, {norm_factory(NormSpec::parse(recipe.arms.at(0).norm)), splits_.train->channels(),
                           static_cast<std::int64_t>(splits_.train->class_names().size())});
@@ -105,9 +105,10 @@ void prepare_process(Recipe& recipe) {
 }
 
 Json machine_description(const Recipe& recipe) {
-  return {{"cpu", cpu_name()},           {"cores", core_count()},     {"threads_per_run", recipe.run.threads},
-          {"device", recipe.run.device}, {"libtorch", TORCH_VERSION}, {"instruction_set", ops::instruction_set()},
-          {"refnorm", kVersion}};
+  return {
+      {"cpu", cpu_name()},           {"cores", core_count()},     {"threads_per_run", recipe.run.threads},
+      {"device", recipe.run.device}, {"libtorch", TORCH_VERSION}, {"instruction_set", ops::instruction_set()},
+      {"refnorm", kVersion}};
 }
 
 Json setup_description(const Recipe& recipe, const data::Splits& splits) {

@@ -126,7 +126,8 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
   result["steps"] = outcome.state.step;
   const data::Uses uses =
       data::count_uses(assembly.sampler(), assembly.splits().train->size(), outcome.state.step);
-  result["sample_uses"] = {{"least", uses.least}, {"most", uses.most}, {"mean", uses.mean}, {"never", uses.never}};
+  result["sample_uses"] = {
+      {"least", uses.least}, {"most", uses.most}, {"mean", uses.mean}, {"never", uses.never}};
   result["seconds"] = outcome.state.seconds;
   // Over all processes of the run; what a resumed run repeated is not counted.
   result["images_per_second"] =

@@ -111,8 +111,7 @@ void Blender::forward_coefficients(const Region& region, V* centre, V* scale, V*
       centre[i] = coefficient<V>(mean_[i]);
       scale[i] = coefficient<V>(scale_[i]);
       const double drift = renormalizes() ? weight(c) * d_[i] : 0;
-      shift[i] =
-          coefficient<V>(drift + bias(c) + scale_[i] * (static_cast<double>(centre[i]) - mean_[i]));
+      shift[i] = coefficient<V>(drift + bias(c) + scale_[i] * (static_cast<double>(centre[i]) - mean_[i]));
     }
   }
 }

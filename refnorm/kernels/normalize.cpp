@@ -31,8 +31,9 @@ class Pipeline {
     blender.template forward_coefficients<V>(region, centre.get(), scale.get(), shift.get());
   }
 
-  /// first(tile, cell, offset) over memory, between(region) on numbers, second(tile, cell, offset, ahead) over
-  /// memory, where `ahead` is as in Caching. In phases, `first` writes at partial cells, which merge() then brings together.
+  /// first(tile, cell, offset) over memory, between(region) on numbers, second(tile, cell, offset, ahead)
+  /// over memory, where `ahead` is as in Caching. In phases, `first` writes at partial cells, which merge()
+  /// then brings together.
   template <class First, class Merge, class Between, class Second>
   void run(const First& first, const Merge& merge, const Between& between, const Second& second) const {
     if (schedule.fused()) {
@@ -68,7 +69,8 @@ class Pipeline {
  private:
   /// From its end to its beginning: what the sweep before read last is still in a cache.
   template <class Sweep>
-  void backwards(const Schedule::Piece& piece, std::int64_t at, std::int64_t ahead, const Sweep& sweep) const {
+  void backwards(const Schedule::Piece& piece, std::int64_t at, std::int64_t ahead,
+                 const Sweep& sweep) const {
     const std::int64_t step = schedule.cached_outer(piece.tile);
     for (std::int64_t end = piece.tile.outer; end > 0; end -= std::min(step, end)) {
       Tile tile = piece.tile;
@@ -80,7 +82,9 @@ class Pipeline {
   std::int64_t to_next_chunk(std::size_t i) const {
     const auto& chunks = schedule.chunks();
     if (i + 1 == chunks.size()) return 0;
-    const auto begin = [&](const Region& region) { return schedule.piece(region.block_begin, region).offset; };
+    const auto begin = [&](const Region& region) {
+      return schedule.piece(region.block_begin, region).offset;
+    };
     return begin(chunks[i + 1]) - begin(chunks[i]);
   }
   template <class Body>

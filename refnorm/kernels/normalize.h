@@ -27,8 +27,8 @@ struct Problem {
   const T* x = nullptr;
 };
 
-/// Bytes of a gate, one bit for each value that ReLU lets through: all that backward needs of the output where a
-/// residual was added. 0 where the shape has none, as its runs of values do not fill bytes.
+/// Bytes of a gate, one bit for each value that ReLU lets through: all that backward needs of the output
+/// where a residual was added. 0 where the shape has none, as its runs of values do not fill bytes.
 template <class T>
 std::int64_t gate_bytes(const Shape& shape, const Sweeps<T>& sweeps);
 
@@ -45,8 +45,8 @@ template <class T>
 void normalize(const Problem<T>& problem, const T* residual, const ForwardOutputs<T>& out,
                const Workers& workers);
 
-/// What backward gets: the upstream gradient, the statistics that forward gave, and the gate or y where a residual
-/// was added before a ReLU.
+/// What backward gets: the upstream gradient, the statistics that forward gave, and the gate or y where a
+/// residual was added before a ReLU.
 template <class T>
 struct BackwardInputs {
   const T* dy = nullptr;

@@ -31,7 +31,8 @@ Schedule::Schedule(const Shape& shape, const StatisticSets& sets, int workers, s
   const std::int64_t unit_samples = ceil_div(shape.samples * unit_blocks, std::max<std::int64_t>(blocks, 1));
   const auto bytes = [&] { return unit_samples * shape.positions * unit_channels * bytes_per_value; };
   // In rows, a chunk of some of the channels is read in short pieces: only worth it while it stays in cache.
-  if (by_rows() && unit_channels < shape.channels && bytes() > kLargestFusedRows) unit_channels = shape.channels;
+  if (by_rows() && unit_channels < shape.channels && bytes() > kLargestFusedRows)
+    unit_channels = shape.channels;
   const std::int64_t unit_bytes = bytes();
   const std::int64_t units = ceil_div(blocks, unit_blocks) * ceil_div(shape.channels, unit_channels);
   if (units < workers || blocks == 0) {

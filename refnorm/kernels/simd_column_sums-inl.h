@@ -88,8 +88,8 @@ HWY_INLINE void column_sums(const T* x, const ColumnBlock& block, ColumnMoments<
   add_columns<T>(scratch.squares, block, 1, scratch.m2);
 }
 
-/// One pass around a guess, the mean of the blocks before or of the first rows, and another around the block's
-/// own mean where the guess is far from some channel's; the scheme is that of the runs.
+/// One pass around a guess, the mean of the blocks before or of the first rows, and another around the
+/// block's own mean where the guess is far from some channel's; the scheme is that of the runs.
 template <class T>
 HWY_INLINE void column_block_moments(const T* x, const ColumnBlock& block, const double* mean_before,
                                      ColumnMoments<T>& scratch) {

@@ -17,8 +17,8 @@ HWY_BEFORE_NAMESPACE();
 namespace refnorm::kernels {
 namespace HWY_NAMESPACE {
 
-/// Columns worked on at a time; what is kept for them lies on the stack. Sums are kept for fewer, as they share
-/// the first-level cache with several rows.
+/// Columns worked on at a time; what is kept for them lies on the stack. Sums are kept for fewer, as they
+/// share the first-level cache with several rows.
 constexpr std::int64_t kColumns = 2048;
 constexpr std::int64_t kSummedColumns = 1024;
 /// Folding goes on to about this many columns.
@@ -105,8 +105,8 @@ HWY_INLINE void for_each_column_block(const ColumnBlock& strip, const Visit& vis
   }
 }
 
-/// The values of columns j, j + 1, …, as load() brings those columns themselves: for bfloat16, columns are kept
-/// in the order of packs' parts.
+/// The values of columns j, j + 1, …, as load() brings those columns themselves: for bfloat16, columns are
+/// kept in the order of packs' parts.
 template <class T>
 HWY_INLINE Pack<T> load_columns(const Columns<Compute<T>>& columns, std::int64_t j) {
   const Tag<T> d;
@@ -241,13 +241,13 @@ template <class T, bool kRelu>
 void column_apply(ApplyArrays<T> arrays, Tile tile, const ForwardCoefficients<Compute<T>>& by) {
   for_each_strip<T>(tile, kColumns, [&](const ColumnBlock& strip) REFNORM_LAMBDA {
     const AffineColumns<T> columns(by, strip, true, true);
-    for_each_output_column<T, 1>(
-        strip, arrays.streamed(), [&](auto rows, std::int64_t at, std::int64_t j, auto span) REFNORM_LAMBDA {
-          const auto affine = columns.template at<true>(j);
-          for (int row = 0; row < rows; ++row) {
-            apply_step<T, kRelu>(arrays, at + row * strip.stride, span, affine);
-          }
-        });
+    for_each_output_column<T, 1>(strip, arrays.streamed(),
+                                 [&](auto rows, std::int64_t at, std::int64_t j, auto span) REFNORM_LAMBDA {
+                                   const auto affine = columns.template at<true>(j);
+                                   for (int row = 0; row < rows; ++row) {
+                                     apply_step<T, kRelu>(arrays, at + row * strip.stride, span, affine);
+                                   }
+                                 });
   });
 }
 

@@ -48,7 +48,7 @@ struct Pack {
 template <class T>
 constexpr std::int64_t kVectorLanes = hn::MaxLanes(Tag<T>());
 template <class T>
-constexpr std::int64_t kLanes = kVectorLanes<T> * kParts<T>;
+constexpr std::int64_t kLanes = kVectorLanes<T>* kParts<T>;
 
 /// body(packs' parts...) for each part.
 template <class T, class Body, class... Packs>
@@ -145,8 +145,8 @@ HWY_INLINE Pack<Bfloat16> widen(hn::Vec<HalfTag> halves) {
   const WordTag d32;
   const Tag<Bfloat16> d;
   const auto words = hn::BitCast(d32, halves);
-  return {{hn::BitCast(d, hn::ShiftLeft<16>(words)),
-           hn::BitCast(d, hn::And(words, hn::Set(d32, 0xffff0000U)))}};
+  return {
+      {hn::BitCast(d, hn::ShiftLeft<16>(words)), hn::BitCast(d, hn::And(words, hn::Set(d32, 0xffff0000U)))}};
 }
 
 /// To nearest, ties to even, as to_bfloat16(). The lower half of a word is what is rounded away. The values
@@ -310,8 +310,8 @@ HWY_INLINE bool close_enough(double sum, double square, double count) {
   return !(shift > 4 * (square - shift));
 }
 
-/// One pack's worth of y = scale · (x − centre) + shift. `apply` and the gate of the gradient both call it, so
-/// they contract it in the same way.
+/// One pack's worth of y = scale · (x − centre) + shift. `apply` and the gate of the gradient both call it,
+/// so they contract it in the same way.
 template <class T>
 struct Affine {
   HWY_INLINE Pack<T> operator()(const Pack<T>& x) const { return mul_add(scale, sub(x, centre), shift); }
@@ -427,7 +427,7 @@ HWY_INLINE void for_each_output_pack(std::int64_t length, const T* streamed, std
                                      const Body& body) {
   if (streamed == nullptr) return for_each_pack<T>(0, length, Whole(), body);
   const std::int64_t head = values_to_line(streamed + at);
-  if (head + kLanes<T> > length) return for_each_pack<T>(0, length, Whole(), body);
+  if (head + kLanes < T >> length) return for_each_pack<T>(0, length, Whole(), body);
   for_each_pack<T>(0, head, Whole(), body);
   for_each_pack<T>(head, length, Streamed(), body);
 }

@@ -119,8 +119,8 @@ class StatisticSets {
   /// Neighbouring channels that every computed source has in one set: their moments may be taken together.
   std::int64_t joint_channels() const;
   /// Merges cells' moments into sets' means and biased variances (Chan's formula over all cells at once), for
-  /// the sets of a region of whole components. `joint` neighbouring channels have their moments in common, which
-  /// lie as [blocks, C / joint].
+  /// the sets of a region of whole components. `joint` neighbouring channels have their moments in common,
+  /// which lie as [blocks, C / joint].
   void gather(const Region& region, std::int64_t joint, const double* cell_mean, const double* cell_m2,
               double* mean, double* var) const;
 

@@ -29,8 +29,8 @@ struct ComputeType<double> {
 template <class T>
 using Compute = typename ComputeType<T>::type;
 
-/// One number a channel of the tile: y = scale · (x − centre) + shift. One that is NaN is the standard quiet NaN:
-/// rounding to bfloat16 relies on that.
+/// One number a channel of the tile: y = scale · (x − centre) + shift. One that is NaN is the standard quiet
+/// NaN: rounding to bfloat16 relies on that.
 template <class V>
 struct ForwardCoefficients {
   const V* centre;
@@ -46,9 +46,9 @@ struct BackwardCoefficients {
   const V* shift;
 };
 
-/// Whether ReLU follows. `gate`, where that is not null, gets a bit for each value: whether it passed, the first
-/// value's in the lowest bit. Runs of values (rows, where neighbours belong to different channels) must begin at
-/// multiples of 8 then.
+/// Whether ReLU follows. `gate`, where that is not null, gets a bit for each value: whether it passed, the
+/// first value's in the lowest bit. Runs of values (rows, where neighbours belong to different channels) must
+/// begin at multiples of 8 then.
 struct Relu {
   Relu(bool follows, std::uint8_t* bits = nullptr) : on(follows), gate(bits) {}
   bool on;
@@ -56,8 +56,9 @@ struct Relu {
 };
 
 /// How the gradient passes the activation: where `relu` is set, g = dy where the output was not <= 0, else 0.
-/// That is read from `gate` or from the output `y` where one is given (one must be where a residual was added), and
-/// else computed again from x by the same expression as in `apply`, so that both agree bit by bit.
+/// That is read from `gate` or from the output `y` where one is given (one must be where a residual was
+/// added), and else computed again from x by the same expression as in `apply`, so that both agree bit by
+/// bit.
 template <class T>
 struct Activation {
   bool relu = false;
@@ -67,8 +68,8 @@ struct Activation {
 
 /// What a sweep that writes knows about the caches. It changes times, never results.
 struct Caching {
-  bool stream = false;     ///< outputs are too large to be found in a cache later: they may be written past it,
-                           ///< which saves reading their lines first
+  bool stream = false;  ///< outputs are too large to be found in a cache later: they may be written past it,
+                        ///< which saves reading their lines first
   std::int64_t ahead = 0;  ///< so many values further on, x and dy will be read soon; 0: nothing known
 };
 

@@ -19,7 +19,8 @@ constexpr const char* kSchema =
     "var_weights, *, bool relu=False, int[] sets, int reference_rows=0, Tensor? stored_mean=None, Tensor? "
     "stored_var=None, bool mixture=False, float eps=1e-05, Tensor? renorm_mean=None, Tensor? "
     "renorm_var=None, "
-    "float r_max=1., float d_max=0., bool keep_gate=False) -> (Tensor y, Tensor mean, Tensor var, Tensor gate)";
+    "float r_max=1., float d_max=0., bool keep_gate=False) -> (Tensor y, Tensor mean, Tensor var, Tensor "
+    "gate)";
 
 using Signature = NormalizeOutputs(const Tensor&, const OptionalTensor&, const OptionalTensor&,
                                    const OptionalTensor&, const Tensor&, const Tensor&, bool, at::IntArrayRef,
@@ -105,8 +106,8 @@ class Normalize : public torch::autograd::Function<Normalize> {
     const auto snapshot = [](const OptionalTensor& tensor) {
       return tensor ? tensor->detach().clone() : Tensor();
     };
-    // The gate tells what x does not, or the output where there is no gate; the residual itself is never needed
-    // again.
+    // The gate tells what x does not, or the output where there is no gate; the residual itself is never
+    // needed again.
     const bool has_gate = gate.numel() > 0;
     const bool by_output = settings.relu && residual.has_value() && !has_gate;
     context->save_for_backward({x, maybe(weight), maybe(bias), mean_weights, var_weights,
@@ -152,7 +153,8 @@ class Normalize : public torch::autograd::Function<Normalize> {
     // Past the gate, the residual's gradient is the whole's.
     Tensor passed = dy;
     if (kept.gate || kept.y) {
-      passed = dy * (kept.gate ? open_gate(*kept.gate, in.x) : (*kept.y <= 0).logical_not().to(dy.scalar_type()));
+      passed =
+          dy * (kept.gate ? open_gate(*kept.gate, in.x) : (*kept.y <= 0).logical_not().to(dy.scalar_type()));
       settings.relu = false;
     }
     auto out = normalize_backward_composed(passed, in, settings, second_derivative);

@@ -31,8 +31,8 @@ struct NormalizeInputs {
   Tensor mean_weights, var_weights;
 };
 
-/// y, the mean and biased variance of all sets, [sets] each, and the gate (see kernels/normalize.h; [0] where there
-/// is none).
+/// y, the mean and biased variance of all sets, [sets] each, and the gate (see kernels/normalize.h; [0] where
+/// there is none).
 using NormalizeOutputs = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 /// Gradients of x, weight, bias, residual, mean_weights, var_weights.
@@ -55,8 +55,8 @@ kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& 
 /// Through the kernels: dense float32, float64 and bfloat16 on the CPU.
 bool has_kernels(const Tensor& x);
 NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings);
-/// What backward keeps of forward: the statistics and, where a residual was added before a ReLU, the gate or, where
-/// there is none, y. The residual itself is not read.
+/// What backward keeps of forward: the statistics and, where a residual was added before a ReLU, the gate or,
+/// where there is none, y. The residual itself is not read.
 struct Kept {
   Tensor mean, var;
   bool has_residual = false;

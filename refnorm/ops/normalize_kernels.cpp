@@ -197,8 +197,10 @@ NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const Normali
       using Theirs = decltype(type);
       kernels::normalize_backward(
           problem_of<Theirs>(prepared, settings.relu),
-          {data<Theirs>(upstream), data<Theirs>(output),
-           {kept.mean.data_ptr<double>(), kept.var.data_ptr<double>()}, bits_of(kept.gate.value_or(Tensor()))},
+          {data<Theirs>(upstream),
+           data<Theirs>(output),
+           {kept.mean.data_ptr<double>(), kept.var.data_ptr<double>()},
+           bits_of(kept.gate.value_or(Tensor()))},
           {data<Theirs>(dx), data<Theirs>(dresidual), dweight.data_ptr<double>(), dbias.data_ptr<double>(),
            blend_learns ? dmeans.data_ptr<double>() : nullptr,
            blend_learns ? dvars.data_ptr<double>() : nullptr},

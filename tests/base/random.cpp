@@ -134,7 +134,8 @@ TEST(RandomStream, GammaHasItsMoments) {
       squares += (value - shape) * (value - shape);
     }
     EXPECT_NEAR(sum / kDraws, shape, 4 * std::sqrt(shape / kDraws));
-    EXPECT_NEAR(squares / kDraws, shape, 4 * std::sqrt((3 * shape * shape + 6 * shape - shape * shape) / kDraws));
+    EXPECT_NEAR(squares / kDraws, shape,
+                4 * std::sqrt((3 * shape * shape + 6 * shape - shape * shape) / kDraws));
   }
 }
 

@@ -77,8 +77,8 @@ TEST(PkSampler, HasExactlySoManyLabelsWithEquallyManySamplesEach) {
 }
 
 // B batches each take P of C labels without replacement: every count has the mean BP/C and the variance
-// B · P/C · (1 − P/C), counts of two labels correlate by −1/(C − 1), and so (C − 1)/(C − P) times the usual sum is
-// chi-square with C − 1 degrees of freedom.
+// B · P/C · (1 − P/C), counts of two labels correlate by −1/(C − 1), and so (C − 1)/(C − P) times the usual
+// sum is chi-square with C − 1 degrees of freedom.
 TEST(PkSampler, DrawsItsLabelsUniformly) {
   const Indices labels = even_labels(100000, 10);
   const auto sampler = make_sampler("pk:3", labels, 6, 5);
@@ -110,8 +110,8 @@ TEST(PkSampler, UsesAllSamplesOfALabelBeforeOneComesAgain) {
   }
 }
 
-// Two samples of a batch have the same label with probability sum of E[q_c^2], which for a Dirichlet distribution of
-// parameters a_c with the sum A is sum of a_c (a_c + 1) / (A (A + 1)).
+// Two samples of a batch have the same label with probability sum of E[q_c^2], which for a Dirichlet
+// distribution of parameters a_c with the sum A is sum of a_c (a_c + 1) / (A (A + 1)).
 TEST(DirichletSampler, MixesLabelsAsItsConcentrationSays) {
   Indices labels = even_labels(60000, 4);
   for (std::size_t i = 0; i < labels.size(); i += 8) labels[i] = 1;  // shares: 1/8, 3/8, 1/4, 1/4
@@ -164,7 +164,8 @@ TEST(SortedSampler, GoesThroughLabelAfterLabelOnce) {
   EXPECT_EQ(std::set<std::int64_t>(all.begin(), all.end()).size(), 60U);
   int changes = 0;
   for (std::size_t i = 1; i < all.size(); ++i) {
-    changes += labels[static_cast<std::size_t>(all[i])] != labels[static_cast<std::size_t>(all[i - 1])] ? 1 : 0;
+    changes +=
+        labels[static_cast<std::size_t>(all[i])] != labels[static_cast<std::size_t>(all[i - 1])] ? 1 : 0;
   }
   EXPECT_EQ(changes, 2);
 }
@@ -189,7 +190,8 @@ TEST(MakeSampler, SaysWhatIsWrong) {
   EXPECT_EQ(refusal("pk:2x", 8), "sampler.kind: pk: '2x', " + labels);
   EXPECT_EQ(refusal("pk:3", 8), "sampler.kind: pk:3: a batch of 8 samples does not divide into 3 labels");
   for (const char* spec : {"dirichlet", "dirichlet:0", "dirichlet:-1", "dirichlet:nan", "dirichlet:1e9"}) {
-    EXPECT_NE(refusal(spec, 8).find("expected the concentration, above 0 and at most"), std::string::npos) << spec;
+    EXPECT_NE(refusal(spec, 8).find("expected the concentration, above 0 and at most"), std::string::npos)
+        << spec;
   }
 }
 

@@ -1,6 +1,6 @@
+#include <bit>
 #include <cmath>
 #include <limits>
-#include <bit>
 #include <thread>
 
 #include <gtest/gtest.h>

@@ -259,13 +259,14 @@ TEST_P(SimdSweeps, WhatIsKnownOfTheCachesChangesNoBit) {
   });
 }
 
-// The gate says of each value what the output says, and backward by the one is backward by the other, bit by bit.
+// The gate says of each value what the output says, and backward by the one is backward by the other, bit by
+// bit.
 TEST_P(SimdSweeps, GateTellsWhatTheOutputTells) {
   for_each_type([&]<class T>(const Sweeps<T>& with) {
     if (!with.has_gates) return;
-    for (const Tile& tile : {Tile{3, 4 * 64, 4, 64}, Tile{2, 5 * 104, 5, 104}, Tile{3, 4 * 8, 3, 8}, Tile{1, 200, 1, 200},
-                             Tile{40, 64, 64, 1}, Tile{9, 8, 8, 1}, Tile{37, 24, 24, 1}, Tile{5, 80, 48, 1},
-                             Tile{3, 2056, 2056, 1}}) {
+    for (const Tile& tile : {Tile{3, 4 * 64, 4, 64}, Tile{2, 5 * 104, 5, 104}, Tile{3, 4 * 8, 3, 8},
+                             Tile{1, 200, 1, 200}, Tile{40, 64, 64, 1}, Tile{9, 8, 8, 1}, Tile{37, 24, 24, 1},
+                             Tile{5, 80, 48, 1}, Tile{3, 2056, 2056, 1}}) {
       const auto count = static_cast<std::size_t>(tile.outer * tile.outer_stride);
       const std::vector<T> x = random_values<T>(tile, random);
       const std::vector<T> dy = random_values<T>(tile, random);
@@ -290,7 +291,8 @@ TEST_P(SimdSweeps, GateTellsWhatTheOutputTells) {
         const auto channels = static_cast<std::size_t>(tile.channels);
         std::vector<T> gated(count), dx(count), dresidual(count);
         std::vector<double> g(channels), gx(channels);
-        with.gradient_sums(x.data(), dy.data(), activation, gated.data(), tile, by.forward(), g.data(), gx.data());
+        with.gradient_sums(x.data(), dy.data(), activation, gated.data(), tile, by.forward(), g.data(),
+                           gx.data());
         with.gradient_apply(x.data(), dy.data(), activation, dx.data(), dresidual.data(), tile, by.forward(),
                             by.backward(), {});
         return std::tuple(gated, dx, dresidual, g, gx);

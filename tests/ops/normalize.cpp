@@ -151,8 +151,8 @@ TEST(Normalize, EqualsItsCompositionInOutputStatisticsAndGradients) {
   }
 }
 
-// Where values fill bytes, backward behind an addition and ReLU keeps one bit a value of the output, whatever becomes of
-// the output itself.
+// Where values fill bytes, backward behind an addition and ReLU keeps one bit a value of the output, whatever
+// becomes of the output itself.
 TEST(Normalize, OfASumAndReluNeedsNoOutputToGoBack) {
   NormalizeBy by;
   by.sets = {{4, 1}};
@@ -188,8 +188,8 @@ TEST(Normalize, OfASumAndReluHasSecondDerivatives) {
     const auto f = [&](const std::vector<Tensor>& in) {
       return normalize(in[0], by, in[1], in[2], {residual, true}).y.pow(2);
     };
-    EXPECT_LT(second_gradient_gap(f, {random_double({4, 3, positions}, 34), random_double({3}, 35),
-                                      random_double({3}, 36)}),
+    EXPECT_LT(second_gradient_gap(
+                  f, {random_double({4, 3, positions}, 34), random_double({3}, 35), random_double({3}, 36)}),
               1e-5);
   }
 }

@@ -42,11 +42,12 @@ struct Stop : std::exception {};
 /// A run of its own: everything is made anew, as another process would. `stop_after` ends it like a kill,
 /// after that step.
 Outcome run_toy(const fs::path& folder, const std::string& norm, bool resume, std::int64_t stop_after = -1,
-                TrainSettings settings = toy_settings(), std::string* weights = nullptr) {
+                TrainSettings settings = toy_settings(), std::string* weights = nullptr,
+                const std::string& batches = "iid") {
   const ToySet train(200);
   const ToySet validation(40);
   const Network network = toy_network(norm);
-  const auto sampler = data::make_sampler("iid", data::labels_of(train), settings.batch_size, 1);
+  const auto sampler = data::make_sampler(batches, data::labels_of(train), settings.batch_size, 1);
   std::vector<std::int64_t> reference_indices{1, 2, 3, 4, 5, 6, 7, 8};
   ReferenceKeeper reference(ModelView(*network.module, network.forward),
                             train.batch(reference_indices).images);
@@ -92,6 +93,33 @@ TEST(Trainer, LearnsAndWritesWhatItSaw) {
   double shares = 0;
   for (const auto& [part, share] : outcome.shares) shares += share;
   EXPECT_NEAR(shares, 1, 1e-9);
+}
+
+// Batches of one of two equally frequent labels: no entropy, and 1 bit away from the set.
+TEST(Trainer, LogsHowSkewedTheBatchesWere) {
+  const TemporaryFolder scratch;
+  run_toy(scratch.path(), "bn", false, -1, toy_settings(), nullptr, "pk:1");
+  for (const std::string& text : split(metrics_of(scratch.path()), '\n')) {
+    if (text.empty()) continue;
+    const Json line = parse_json(text, "line");
+    if (line.at("kind") != "step") continue;
+    EXPECT_EQ(line.at("label_entropy_bits"), 0);
+    EXPECT_NEAR(line.at("label_divergence_bits").get<double>(), 1, 1e-12);
+  }
+}
+
+TEST(Trainer, GoesOnInASkewedStreamAfterAStop) {
+  const auto metrics_after = [](std::int64_t stop) {
+    const TemporaryFolder scratch;
+    if (stop > 0) {
+      EXPECT_THROW(run_toy(scratch.path(), "rbn", false, stop, toy_settings(), nullptr, "dirichlet:0.5"),
+                   Stop);
+    }
+    run_toy(scratch.path(), "rbn", stop > 0, -1, toy_settings(), nullptr, "dirichlet:0.5");
+    return metrics_of(scratch.path());
+  };
+  const std::string whole = metrics_after(0);
+  for (const std::int64_t stop : {1, 11, 12, 13, 30}) EXPECT_EQ(metrics_after(stop), whole) << stop;
 }
 
 TEST(Trainer, GoesOnToTheSameBitsAfterAStopAtAnyStep) {
