@@ -25,12 +25,21 @@ struct Task {
   std::int64_t samples() const { return static_cast<std::int64_t>(labels.size()); }
 };
 
+/// The number that followed the kind's name, if that is all that did.
+template <class Number>
+std::optional<Number> value_of(const Task& task) {
+  Number number{};
+  const char* const last = task.value.data() + task.value.size();
+  const auto [end, failure] = std::from_chars(task.value.data(), last, number);
+  return failure == std::errc() && end == last ? std::optional(number) : std::nullopt;
+}
+
 /// A sampler that lays out an epoch at a time: whole batches, one behind the other. What is over waits for
 /// another epoch.
 class EpochSampler : public Sampler {
  public:
-  EpochSampler(std::int64_t samples, std::int64_t batch_size, std::uint64_t seed)
-      : samples_(samples), batch_size_(batch_size), seed_(seed) {}
+  explicit EpochSampler(const Task& task)
+      : samples_(task.samples()), batch_size_(task.batch_size), seed_(task.seed) {}
 
   std::int64_t batches_per_epoch() const override { return samples_ / batch_size_; }
 
@@ -59,7 +68,7 @@ class EpochSampler : public Sampler {
 
 class IidSampler : public EpochSampler {
  public:
-  explicit IidSampler(const Task& task) : EpochSampler(task.samples(), task.batch_size, task.seed) {}
+  using EpochSampler::EpochSampler;
 
  protected:
   Indices order(RandomStream& random) const override { return random.permutation(samples()); }
@@ -98,15 +107,27 @@ class Deck {
   Indices left_;
 };
 
-/// An epoch of batches, each filled from the labels' decks.
-class DeckSampler : public EpochSampler {
+/// What looks at labels.
+class LabelSampler : public EpochSampler {
  public:
-  explicit DeckSampler(const Task& task)
-      : EpochSampler(task.samples(), task.batch_size, task.seed), groups_(by_label(task.labels)) {}
+  explicit LabelSampler(const Task& task) : EpochSampler(task), groups_(by_label(task.labels)) {}
+
+ protected:
+  /// The samples of each label.
+  const std::vector<Indices>& groups() const { return groups_; }
+
+ private:
+  std::vector<Indices> groups_;
+};
+
+/// An epoch of batches, each filled from the labels' decks.
+class DeckSampler : public LabelSampler {
+ public:
+  using LabelSampler::LabelSampler;
 
  protected:
   Indices order(RandomStream& random) const override {
-    std::vector<Deck> decks(groups_.begin(), groups_.end());
+    std::vector<Deck> decks(groups().begin(), groups().end());
     Indices all;
     all.reserve(static_cast<std::size_t>(batches_per_epoch() * batch_size()));
     for (std::int64_t b = 0; b < batches_per_epoch(); ++b) {
@@ -116,20 +137,14 @@ class DeckSampler : public EpochSampler {
   }
   /// Places in groups(), one for each sample of a batch.
   virtual std::vector<std::size_t> labels_of_batch(RandomStream& random) const = 0;
-  const std::vector<Indices>& groups() const { return groups_; }
-
- private:
-  std::vector<Indices> groups_;
 };
 
 class PkSampler : public DeckSampler {
  public:
-  explicit PkSampler(const Task& task) : DeckSampler(task) {
+  explicit PkSampler(const Task& task)
+      : DeckSampler(task), labels_(value_of<std::int64_t>(task).value_or(0)) {
     const auto known = static_cast<std::int64_t>(groups().size());
-    const auto [end, failure] =
-        std::from_chars(task.value.data(), task.value.data() + task.value.size(), labels_);
-    if (failure != std::errc() || end != task.value.data() + task.value.size() || labels_ < 1 ||
-        labels_ > known) {
+    if (labels_ < 1 || labels_ > known) {
       user_error("sampler.kind: pk: '{}', expected the number of labels in a batch, 1 to {}, such as pk:2",
                  printable(task.value), known);
     }
@@ -151,16 +166,14 @@ class PkSampler : public DeckSampler {
   }
 
  private:
-  std::int64_t labels_ = 0;
+  std::int64_t labels_;
 };
 
 class DirichletSampler : public DeckSampler {
  public:
-  explicit DirichletSampler(const Task& task) : DeckSampler(task) {
-    const auto [end, failure] =
-        std::from_chars(task.value.data(), task.value.data() + task.value.size(), alpha_);
-    if (failure != std::errc() || end != task.value.data() + task.value.size() || !(alpha_ > 0) ||
-        !(alpha_ <= kLargestAlpha)) {
+  explicit DirichletSampler(const Task& task)
+      : DeckSampler(task), alpha_(value_of<double>(task).value_or(0)) {
+    if (!(alpha_ > 0 && alpha_ <= kLargestAlpha)) {
       user_error(
           "sampler.kind: dirichlet: '{}', expected the concentration, above 0 and at most {}, such as "
           "dirichlet:0.1",
@@ -201,26 +214,22 @@ class DirichletSampler : public DeckSampler {
     return mix;
   }
 
-  double alpha_ = 0;
+  double alpha_;
 };
 
-class SortedSampler : public EpochSampler {
+class SortedSampler : public LabelSampler {
  public:
-  explicit SortedSampler(const Task& task)
-      : EpochSampler(task.samples(), task.batch_size, task.seed), groups_(by_label(task.labels)) {}
+  using LabelSampler::LabelSampler;
 
  protected:
   Indices order(RandomStream& random) const override {
     Indices all;
-    for (const std::int64_t label : random.permutation(static_cast<std::int64_t>(groups_.size()))) {
-      const Indices samples = shuffled(groups_[static_cast<std::size_t>(label)], random);
+    for (const std::int64_t label : random.permutation(static_cast<std::int64_t>(groups().size()))) {
+      const Indices samples = shuffled(groups()[static_cast<std::size_t>(label)], random);
       all.insert(all.end(), samples.begin(), samples.end());
     }
     return all;
   }
-
- private:
-  std::vector<Indices> groups_;
 };
 
 template <class Any>
