@@ -183,7 +183,8 @@ NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const Normali
   const Prepared prepared(inputs, settings);
   const Tensor& x = prepared.x;
   const Tensor upstream = like(dy, x);
-  const Tensor output = kept.y ? like(*kept.y, x) : Tensor();
+  Tensor output = kept.y ? like(*kept.y, x) : Tensor();
+  Tensor gate = kept.gate.value_or(Tensor());
   const Tensor dx = torch::empty_like(x);
   const Tensor dresidual = kept.has_residual ? torch::empty_like(x) : Tensor();
   const auto numbers = [](std::int64_t count) { return torch::zeros({count}, torch::kDouble); };
@@ -195,12 +196,15 @@ NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const Normali
   if (x.numel() > 0) {
     dispatch(x.scalar_type(), [&](auto type) {
       using Theirs = decltype(type);
+      const auto problem = problem_of<Theirs>(prepared, settings.relu);
+      // Another instruction set since forward, without gates: what passed stands for the output.
+      if (gate.defined() && !problem.sweeps->has_gates) output = open_gate(std::exchange(gate, Tensor()), x);
       kernels::normalize_backward(
-          problem_of<Theirs>(prepared, settings.relu),
+          problem,
           {data<Theirs>(upstream),
            data<Theirs>(output),
            {kept.mean.data_ptr<double>(), kept.var.data_ptr<double>()},
-           bits_of(kept.gate.value_or(Tensor()))},
+           bits_of(gate)},
           {data<Theirs>(dx), data<Theirs>(dresidual), dweight.data_ptr<double>(), dbias.data_ptr<double>(),
            blend_learns ? dmeans.data_ptr<double>() : nullptr,
            blend_learns ? dvars.data_ptr<double>() : nullptr},

@@ -3,6 +3,7 @@
 #include <torch/library.h>
 #include <torch/torch.h>
 
+#include <refnorm/ops/instruction_set.h>
 #include <refnorm/ops/normalize.h>
 #include <refnorm/ops/normalize_call.h>
 
@@ -178,6 +179,28 @@ TEST(Normalize, OfASumAndReluNeedsNoOutputToGoBack) {
       EXPECT_LT(distance(residual.grad(), their_residual.grad()), rounding);
     }
   }
+}
+
+TEST(Normalize, GoesBackWithAnotherInstructionSetThanForward) {
+  NormalizeBy by;
+  by.sets = {{4, 1}};
+  const std::string before = instruction_set();
+  const Tensor x = random_double({4, 8, 6, 4}, 40).to(torch::kFloat).requires_grad_(true);
+  const Tensor residual = random_double({4, 8, 6, 4}, 41).to(torch::kFloat).requires_grad_(true);
+  const Tensor upstream = random_double({4, 8, 6, 4}, 42).to(torch::kFloat);
+  const auto gradients = [&](const std::string& backward_set) {
+    use_instruction_set(before);
+    const Tensor y = normalize(x, by, {}, {}, {residual, true}).y;
+    use_instruction_set(backward_set);
+    return torch::autograd::grad({y}, {x, residual}, {upstream});
+  };
+  const auto expected = gradients(before);
+  for (const std::string& set : instruction_sets()) {
+    const auto found = gradients(set);
+    EXPECT_LT(distance(found[0], expected[0]), 1e-5) << set;
+    EXPECT_EQ(distance(found[1], expected[1]), 0) << set;
+  }
+  use_instruction_set(before);
 }
 
 TEST(Normalize, OfASumAndReluHasSecondDerivatives) {
