@@ -7,6 +7,7 @@
 
 #include <refnorm/base/timing.h>
 
+#include "bench_cached.h"
 #include "bench_contender.h"
 #include "bench_floor.h"
 
@@ -120,14 +121,16 @@ double median_ratio(const std::vector<double>& a, const std::vector<double>& b) 
 }
 
 Measured measure(const NormCase& what, const Effort& effort) {
-  Measured measured{what, {}, {}, {}, {}, {}, 0, 0, {}};
+  Measured measured;
+  measured.what = what;
   NormInputs inputs = make_inputs(what);
   const Contenders contenders = verified(what, inputs, measured);
   const MemoryFloor floor(what);
   measured.forward_bytes = floor.forward_bytes();
   measured.backward_bytes = floor.backward_bytes();
 
-  Rounds of_onednn;
+  const std::unique_ptr<Contender> cached = make_cached(what);
+  Rounds of_onednn, of_cached;
   std::vector<std::function<void(double)>> turns{
       [&](double seconds) { time_contender(*contenders.ours, seconds, measured.ours); },
       [&](double seconds) { time_contender(*contenders.libtorch, seconds, measured.libtorch); },
@@ -136,11 +139,13 @@ Measured measure(const NormCase& what, const Effort& effort) {
   if (contenders.onednn != nullptr) {
     turns.emplace_back([&](double seconds) { time_contender(*contenders.onednn, seconds, of_onednn); });
   }
+  if (cached != nullptr)
+    turns.emplace_back([&](double seconds) { time_contender(*cached, seconds, of_cached); });
   for (int i = 0; i < kWarmUps; ++i) {
     for (const auto& turn : turns) turn(0);
   }
   for (Rounds* rounds :
-       {&measured.ours, &measured.libtorch, &measured.floor, &measured.two_sweeps, &of_onednn})
+       {&measured.ours, &measured.libtorch, &measured.floor, &measured.two_sweeps, &of_onednn, &of_cached})
     *rounds = {};
   for (int round = 0; round < effort.rounds; ++round) {
     for (std::size_t i = 0; i < turns.size(); ++i) {
@@ -148,6 +153,7 @@ Measured measure(const NormCase& what, const Effort& effort) {
     }
   }
   if (contenders.onednn != nullptr) measured.onednn = of_onednn;
+  if (cached != nullptr) measured.cached = of_cached;
   return measured;
 }
 

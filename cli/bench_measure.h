@@ -31,7 +31,7 @@ struct Effort {
 struct Measured {
   NormCase what;
   Rounds ours, libtorch, floor, two_sweeps;
-  std::optional<Rounds> onednn;
+  std::optional<Rounds> onednn, cached;
   double forward_bytes = 0, backward_bytes = 0;  ///< the floor's traffic
   std::vector<std::string> notes;                ///< peers that were left out, and why
 

@@ -20,7 +20,8 @@ std::vector<NamedRounds> contenders_of(const Measured& measured) {
           {"libtorch", &measured.libtorch},
           {"onednn", measured.onednn ? &*measured.onednn : nullptr},
           {"floor", &measured.floor},
-          {"two_sweeps", &measured.two_sweeps}};
+          {"two_sweeps", &measured.two_sweeps},
+          {"cached", measured.cached ? &*measured.cached : nullptr}};
 }
 
 struct Spread {
@@ -32,13 +33,18 @@ Spread spread_of(const std::vector<double>& seconds) {
   return {median(seconds) * 1e3, *least * 1e3, *most * 1e3};
 }
 
-/// A quotient of times by ours or by the floor, in words of the JSON; nothing where somebody lacks the case.
+/// A quotient of two times, in words of the JSON; nothing where somebody lacks the case.
 struct Ratio {
   const char* name;
   const char* words;
   const Rounds* (*above)(const Measured&);
   const Rounds* (*below)(const Measured&);
 };
+
+template <std::optional<Rounds> Measured::*kWho>
+const Rounds* or_nothing(const Measured& measured) {
+  return measured.*kWho ? &*(measured.*kWho) : nullptr;
+}
 
 const Rounds* ours(const Measured& measured) {
   return &measured.ours;
@@ -49,17 +55,20 @@ const Rounds* two_sweeps(const Measured& measured) {
 constexpr Ratio kRatios[] = {
     {"libtorch_per_ours", "LibTorch/ours", [](const Measured& m) -> const Rounds* { return &m.libtorch; },
      ours},
-    {"onednn_per_ours", "oneDNN/ours",
-     [](const Measured& m) -> const Rounds* { return m.onednn ? &*m.onednn : nullptr; }, ours},
+    {"onednn_per_ours", "oneDNN/ours", or_nothing<&Measured::onednn>, ours},
     {"ours_per_floor", "ours/floor", ours, [](const Measured& m) -> const Rounds* { return &m.floor; }},
     {"ours_per_two_sweeps", "ours/two sweeps", ours, two_sweeps},
     {"libtorch_per_two_sweeps", "LibTorch/two sweeps",
-     [](const Measured& m) -> const Rounds* { return &m.libtorch; }, two_sweeps}};
+     [](const Measured& m) -> const Rounds* { return &m.libtorch; }, two_sweeps},
+    {"ours_per_cached", "ours/cached", ours, or_nothing<&Measured::cached>},
+    {"libtorch_per_cached", "LibTorch/cached", [](const Measured& m) -> const Rounds* { return &m.libtorch; },
+     or_nothing<&Measured::cached>}};
 
 std::optional<double> ratio_of(const Ratio& ratio, const Measured& measured, Pass pass) {
   const Rounds* above = ratio.above(measured);
-  if (above == nullptr) return std::nullopt;
-  return median_ratio(above->of(pass), ratio.below(measured)->of(pass));
+  const Rounds* below = ratio.below(measured);
+  if (above == nullptr || below == nullptr) return std::nullopt;
+  return median_ratio(above->of(pass), below->of(pass));
 }
 
 std::optional<double> geometric_mean(const Ratio& ratio, const NormTable& table, Pass pass) {
@@ -158,7 +167,7 @@ std::string summary_to_text(const NormTable& table) {
   std::int64_t norms = 0;
   for (const Measured& measured : table.cases) norms += measured.what.shape.count;
   text += fmt::format("\nnetwork total, {} norms, forward + backward, ms:", norms);
-  static constexpr const char* kNames[] = {"ours", "LibTorch", "oneDNN", "floor", "two sweeps"};
+  static constexpr const char* kNames[] = {"ours", "LibTorch", "oneDNN", "floor", "two sweeps", "cached"};
   for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (const auto total = network_total(table, i, Pass::kBoth)) {
       text += fmt::format("  {} {}", kNames[i], number(*total));
@@ -186,7 +195,7 @@ Json to_json(const NormTable& table) {
       json["geometric_means"][name_of(pass)][ratio.name] = or_null(geometric_mean(ratio, table, pass));
     }
     std::size_t contender = 0;
-    for (const char* name : {"ours", "libtorch", "onednn", "floor", "two_sweeps"}) {
+    for (const char* name : {"ours", "libtorch", "onednn", "floor", "two_sweeps", "cached"}) {
       json["network_total_ms"][name_of(pass)][name] = or_null(network_total(table, contender++, pass));
     }
   }

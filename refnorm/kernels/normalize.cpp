@@ -102,13 +102,13 @@ class Pipeline {
   }
 };
 
-/// Outputs of this size are not found in a cache by whoever reads them next; written past it, they cost no
-/// reading of their lines.
+/// Where the arrays of a call are of this size together, its outputs are not found in a cache by whoever
+/// reads them next; written past it, they cost no reading of their lines.
 constexpr std::int64_t kStreamedBytes = std::int64_t{16} << 20;
 
 template <class T>
-bool streams(const Shape& shape) {
-  return shape.values() * static_cast<std::int64_t>(sizeof(T)) >= kStreamedBytes;
+bool streams(const Shape& shape, std::int64_t arrays) {
+  return shape.values() * arrays * static_cast<std::int64_t>(sizeof(T)) >= kStreamedBytes;
 }
 
 /// Brings the parts of each cell together: mean and m2 are [parts, cells], and the first cells become the
@@ -189,7 +189,7 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
         problem.sweeps->apply(problem.x + offset, residual != nullptr ? residual + offset : nullptr,
                               out.y + offset, tile, pipeline.at(cell),
                               {problem.relu, out.gate != nullptr ? out.gate + offset / 8 : nullptr},
-                              {streams<T>(problem.shape), ahead});
+                              {streams<T>(problem.shape, residual != nullptr ? 3 : 2), ahead});
       });
 }
 
@@ -212,9 +212,6 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
     return Activation<T>{problem.relu, in.y != nullptr ? in.y + offset : nullptr,
                          in.gate != nullptr ? in.gate + offset / 8 : nullptr};
   };
-  // The residual's gradient is g itself: written by the first sweep, it is all that the second one reads of
-  // dy and the gate.
-  const bool gates_first = out.dresidual != nullptr && problem.relu;
   // The gate and the sums need the forward coefficients first.
   if (!pipeline.schedule.fused()) pipeline.coefficients(sets.whole());
   const std::int64_t cells = sets.cells();
@@ -226,8 +223,7 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
           const std::int64_t channel = whole % problem.shape.channels;
           pipeline.coefficients({block, block + 1, channel, channel + tile.channels});
         }
-        problem.sweeps->gradient_sums(problem.x + offset, in.dy + offset, activation(offset),
-                                      gates_first ? out.dresidual + offset : nullptr, tile,
+        problem.sweeps->gradient_sums(problem.x + offset, in.dy + offset, activation(offset), tile,
                                       pipeline.at(whole), g.get() + cell, gx.get() + cell);
       },
       [&] {
@@ -241,19 +237,14 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
                                                            g_scale.get(), x_scale.get(), dx_shift.get());
       },
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset, std::int64_t ahead) {
-        if (out.dx == nullptr && (out.dresidual == nullptr || gates_first)) return;
+        if (out.dx == nullptr && out.dresidual == nullptr) return;
         T* dx = out.dx != nullptr ? out.dx + offset : nullptr;
         T* dresidual = out.dresidual != nullptr ? out.dresidual + offset : nullptr;
         const BackwardCoefficients<V> gradient{g_scale.get() + cell, x_scale.get() + cell,
                                                dx_shift.get() + cell};
-        const Caching caching{streams<T>(problem.shape), ahead};
-        if (gates_first) {
-          problem.sweeps->gradient_apply(problem.x + offset, dresidual, {}, dx, nullptr, tile,
-                                         pipeline.at(cell), gradient, caching);
-        } else {
-          problem.sweeps->gradient_apply(problem.x + offset, in.dy + offset, activation(offset), dx,
-                                         dresidual, tile, pipeline.at(cell), gradient, caching);
-        }
+        const Caching caching{streams<T>(problem.shape, arrays), ahead};
+        problem.sweeps->gradient_apply(problem.x + offset, in.dy + offset, activation(offset), dx, dresidual,
+                                       tile, pipeline.at(cell), gradient, caching);
       });
   pipeline.blender.parameter_gradients(g.get(), gx.get(), out.weight, out.bias, out.mean_weights,
                                        out.var_weights);

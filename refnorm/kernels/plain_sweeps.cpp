@@ -103,7 +103,7 @@ Compute<T> gate(const T* x, const T* dy, const Activation<T>& activation, std::i
 }
 
 template <class T>
-void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* gated, const Tile& tile,
+void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, const Tile& tile,
                    const ForwardCoefficients<Compute<T>>& by, double* g, double* gx) {
   for (std::int64_t c = 0; c < tile.channels; ++c) g[c] = gx[c] = 0;
   for_each_run(tile, [&](std::int64_t c, std::int64_t at) {
@@ -113,9 +113,6 @@ void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* 
       return static_cast<double>(gate(x, dy, activation, at + i, c, by)) *
              static_cast<double>(load(x[at + i]) - by.centre[c]);
     });
-    if (gated == nullptr) return;
-    for (std::int64_t i = at; i < at + tile.inner; ++i)
-      gated[i] = store<T>(gate(x, dy, activation, i, c, by));
   });
 }
 

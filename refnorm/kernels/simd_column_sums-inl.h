@@ -191,7 +191,6 @@ HWY_INLINE void column_block_gradient_sums(GradientArrays<T> arrays, const Colum
         hwy::Prefetch(arrays.x + place + rows * block.stride);
         hwy::Prefetch(arrays.dy + place + rows * block.stride);
         const auto passed = gate_step<T, kGate>(arrays, place, span, values, affine);
-        if (arrays.dresidual != nullptr) store(passed, arrays.dresidual + place, span);
         sum = add(sum, passed);
         product = mul_add(passed, sub(values, affine.centre), product);
       }

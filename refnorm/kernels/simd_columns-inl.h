@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include <refnorm/kernels/simd_lanes-inl.h>
+#include <refnorm/kernels/simd_steps-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace refnorm::kernels {

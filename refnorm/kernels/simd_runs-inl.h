@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include <refnorm/kernels/simd_lanes-inl.h>
+#include <refnorm/kernels/simd_steps-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace refnorm::kernels {
@@ -196,7 +196,6 @@ void run_gradient_sums(GradientArrays<T> arrays, Tile tile, const ForwardCoeffic
         hwy::Prefetch(arrays.x + begin + i + block.length);
         hwy::Prefetch(arrays.dy + begin + i + block.length);
         const auto passed = gate_step<T, kGate>(arrays, begin + i, span, values, affine);
-        if (arrays.dresidual != nullptr) store(passed, arrays.dresidual + begin + i, span);
         sums[k] = add(sums[k], passed);
         products[k] = mul_add(passed, sub(values, affine.centre), products[k]);
       });

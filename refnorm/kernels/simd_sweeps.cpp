@@ -75,7 +75,7 @@ void gradient_sums_with(const GradientArrays<T>& arrays, const Tile& tile,
 }
 
 template <class T>
-void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* gated, const Tile& tile,
+void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, const Tile& tile,
                    const ForwardCoefficients<Compute<T> >& by, double* g, double* gx) {
   std::fill_n(g, tile.channels, 0.0);
   std::fill_n(gx, tile.channels, 0.0);
@@ -84,7 +84,7 @@ void gradient_sums(const T* x, const T* dy, const Activation<T>& activation, T* 
                     : activation.gate != nullptr ? gradient_sums_with<T, Gate::kBits>
                     : activation.y != nullptr    ? gradient_sums_with<T, Gate::kOutput>
                                                  : gradient_sums_with<T, Gate::kInput>;
-  sums({x, dy, activation.y, activation.gate, nullptr, gated, {}}, tile, by, g, gx);
+  sums({x, dy, activation.y, activation.gate, nullptr, nullptr, {}}, tile, by, g, gx);
 }
 
 template <class T, Gate kGate>

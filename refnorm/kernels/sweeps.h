@@ -89,8 +89,8 @@ struct Sweeps {
   void (*apply)(const T* x, const T* residual, T* y, const Tile& tile, const ForwardCoefficients<V>& by,
                 const Relu& relu, const Caching& caching);
 
-  /// Each channel's sum of g and of g · (x − centre). `gated`, where that is not null, gets g itself.
-  void (*gradient_sums)(const T* x, const T* dy, const Activation<T>& activation, T* gated, const Tile& tile,
+  /// Each channel's sum of g and of g · (x − centre).
+  void (*gradient_sums)(const T* x, const T* dy, const Activation<T>& activation, const Tile& tile,
                         const ForwardCoefficients<V>& by, double* g, double* gx);
 
   /// dx = g_scale · g + x_scale · (x − centre) + shift, and dresidual = g where that is not null. dx may be

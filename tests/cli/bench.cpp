@@ -61,6 +61,26 @@ TEST_F(Bench, EveryCaseIsVerifiedAndTimed) {
   EXPECT_GT(table.at("network_total_ms").at("both").at("ours"), 0);
 }
 
+TEST_F(Bench, CachedIsTimedWhereTheKernelsWorkByChunks) {
+  const auto of_first_case = [&](const Words& more) {
+    const Json result = tables(more);
+    return result.at(0).at("cases").at(0).at("both");
+  };
+  for (const Words& more : {Words{"--dtype", "fp32"}, Words{"--dtype", "bf16"}, Words{"--then", "add_relu"},
+                            Words{"--norm", "gn:4"}, Words{"--norm", "ln"}, Words{"--norm", "in"}}) {
+    const Json both = of_first_case(more);
+    EXPECT_GT(both.at("cached").at("median_ms"), 0) << more.back();
+    EXPECT_GT(both.at("ours_per_cached"), 0) << more.back();
+  }
+  const std::string wide = shapes("64 64 24 24\n");
+  const Json result = json_of({"bench", "norm", "--shapes", wide, "--rounds", "1", "--min-time", "0",
+                               "--threads", "2", "--format", "channels_last", "--json"});
+  const Json sweeps_of_all = result.at("tables").at(0).at("cases").at(0).at("both");
+  EXPECT_EQ(sweeps_of_all.at("cached"), nullptr)
+      << "all of a large channels_last tensor before its second sweep";
+  EXPECT_EQ(of_first_case({"--norm", "rbn"}).at("cached"), nullptr) << "LibTorch has no operator";
+}
+
 TEST_F(Bench, TrainMeasuresEveryNormOnOneThreadWhereStepsAreSmall) {
   const Json result = json_of(Words{"bench", "train", "--norm", "bn", "--norm", "rbn:live", "--batch-size",
                                     "8", "--reference", "8", "--rounds", "2", "--steps", "1", "--json"});

@@ -109,7 +109,7 @@ TEST_P(SimdMoments, OneValueIsItsMeanAndNoValuesHaveZeros) {
       ASSERT_EQ(none.mean, std::vector<double>(5, 0));
       ASSERT_EQ(none.m2, std::vector<double>(5, 0));
       std::vector<double> g(5, 77), gx(5, 77);
-      with.gradient_sums(nullptr, nullptr, {}, nullptr, empty, {}, g.data(), gx.data());
+      with.gradient_sums(nullptr, nullptr, {}, empty, {}, g.data(), gx.data());
       ASSERT_EQ(g, std::vector<double>(5, 0));
       ASSERT_EQ(gx, std::vector<double>(5, 0));
       with.apply(nullptr, nullptr, nullptr, empty, {}, true, {});

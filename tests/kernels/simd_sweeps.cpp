@@ -73,23 +73,11 @@ class Gradients {
     const auto channels = static_cast<std::size_t>(tile.channels);
     std::vector<double> g(channels, 77), gx(channels, 77), size(channels), size_x(channels), want(channels),
         want_x(channels);
-    const std::vector<bool> is_outside = outside(tile);
-    std::vector<T> gated(is_outside.size(), from_double<T>(99));
-    with.gradient_sums(x.data() + kOffset, dy.data() + kOffset, activation(gating), gated.data() + kOffset,
-                       tile, by.forward(), g.data(), gx.data());
-    for (std::size_t at = 0; at < gated.size(); ++at) {
-      if (!is_outside[at]) continue;
-      ASSERT_EQ(to_double(gated[at]), 99) << "written outside the tile";
-    }
-    std::vector<double> g_alone(channels), gx_alone(channels);
-    with.gradient_sums(x.data() + kOffset, dy.data() + kOffset, activation(gating), nullptr, tile,
-                       by.forward(), g_alone.data(), gx_alone.data());
-    ASSERT_EQ(g_alone, g);
-    ASSERT_EQ(gx_alone, gx);
+    with.gradient_sums(x.data() + kOffset, dy.data() + kOffset, activation(gating), tile, by.forward(),
+                       g.data(), gx.data());
     for_each_value(tile, [&](std::int64_t channel, std::size_t at) {
       const auto c = static_cast<std::size_t>(channel);
       const double passed = gate(gating, at);
-      ASSERT_EQ(to_double(gated[at]), passed);
       const double away = to_double(x[at]) - by.doubles[0][c];
       want[c] += passed;
       want_x[c] += passed * away;
@@ -289,21 +277,19 @@ TEST_P(SimdSweeps, GateTellsWhatTheOutputTells) {
       }
       const auto backward = [&](const Activation<T>& activation) {
         const auto channels = static_cast<std::size_t>(tile.channels);
-        std::vector<T> gated(count), dx(count), dresidual(count);
+        std::vector<T> dx(count), dresidual(count);
         std::vector<double> g(channels), gx(channels);
-        with.gradient_sums(x.data(), dy.data(), activation, gated.data(), tile, by.forward(), g.data(),
-                           gx.data());
+        with.gradient_sums(x.data(), dy.data(), activation, tile, by.forward(), g.data(), gx.data());
         with.gradient_apply(x.data(), dy.data(), activation, dx.data(), dresidual.data(), tile, by.forward(),
                             by.backward(), {});
-        return std::tuple(gated, dx, dresidual, g, gx);
+        return std::tuple(dx, dresidual, g, gx);
       };
-      const auto [gated, dx, dresidual, g, gx] = backward({true, nullptr, bits.data()});
+      const auto [dx, dresidual, g, gx] = backward({true, nullptr, bits.data()});
       const auto by_output = backward({true, y.data()});
-      ASSERT_TRUE(same_bits(gated, std::get<0>(by_output)));
-      ASSERT_TRUE(same_bits(dx, std::get<1>(by_output)));
-      ASSERT_TRUE(same_bits(dresidual, std::get<2>(by_output)));
-      ASSERT_TRUE(same_bits(g, std::get<3>(by_output)));
-      ASSERT_TRUE(same_bits(gx, std::get<4>(by_output)));
+      ASSERT_TRUE(same_bits(dx, std::get<0>(by_output)));
+      ASSERT_TRUE(same_bits(dresidual, std::get<1>(by_output)));
+      ASSERT_TRUE(same_bits(g, std::get<2>(by_output)));
+      ASSERT_TRUE(same_bits(gx, std::get<3>(by_output)));
     }
   });
 }
