@@ -61,8 +61,9 @@ constexpr Ratio kRatios[] = {
     {"libtorch_per_two_sweeps", "LibTorch/two sweeps",
      [](const Measured& m) -> const Rounds* { return &m.libtorch; }, two_sweeps},
     {"ours_per_cached", "ours/cached", ours, or_nothing<&Measured::cached>},
-    {"libtorch_per_cached", "LibTorch/cached", [](const Measured& m) -> const Rounds* { return &m.libtorch; },
-     or_nothing<&Measured::cached>}};
+    {"ours_per_bound", "ours/bound", ours, or_nothing<&Measured::bound>},
+    {"libtorch_per_bound", "LibTorch/bound", [](const Measured& m) -> const Rounds* { return &m.libtorch; },
+     or_nothing<&Measured::bound>}};
 
 std::optional<double> ratio_of(const Ratio& ratio, const Measured& measured, Pass pass) {
   const Rounds* above = ratio.above(measured);

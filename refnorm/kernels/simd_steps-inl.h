@@ -134,6 +134,7 @@ HWY_INLINE void gradient_step(const GradientArrays<T>& arrays, std::int64_t at, 
                               const Affine<T>& affine, const GradientStep<T>& by) {
   prefetch_ahead(arrays.x + at + arrays.caching.ahead);
   prefetch_ahead(arrays.dy + at + arrays.caching.ahead);
+  if constexpr (kGate == Gate::kOutput) prefetch_ahead(arrays.y + at + arrays.caching.ahead);
   const bool reads_x = kGate == Gate::kInput || arrays.dx != nullptr;
   const auto x = reads_x ? load(arrays.x + at, span) : zeros<T>();
   const auto g = gate_step<T, kGate>(arrays, at, span, x, affine);
