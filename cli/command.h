@@ -28,6 +28,7 @@ struct Command {
 Command fetch_command(CLI::App& parent);
 Command train_command(CLI::App& parent);
 Command compare_command(CLI::App& parent);
+Command sweep_command(CLI::App& parent);
 Command eval_command(CLI::App& parent);
 Command report_command(CLI::App& parent);
 Command list_command(CLI::App& parent);

@@ -30,6 +30,18 @@ Skew LabelSkew::of(std::span<const std::int64_t> indices) const {
   return skew;
 }
 
+Skew mean_skew(const LabelSkew& skew, Sampler& sampler) {
+  constexpr std::int64_t kBatches = 1000;
+  const std::int64_t batches = std::min(kBatches, sampler.batches_per_epoch());
+  Skew mean;
+  for (std::int64_t place = 0; place < batches; ++place) {
+    const Skew one = skew.of(sampler.batch(0, place));
+    mean.entropy += one.entropy / static_cast<double>(batches);
+    mean.divergence += one.divergence / static_cast<double>(batches);
+  }
+  return mean;
+}
+
 Uses count_uses(Sampler& sampler, std::int64_t samples, std::int64_t steps) {
   std::vector<std::int64_t> uses(static_cast<std::size_t>(samples));
   for (std::int64_t step = 0; step < steps; ++step) {

@@ -27,6 +27,9 @@ class LabelSkew {
   std::vector<double> share_;       ///< of each of them in the set
 };
 
+/// The mean over an epoch's batches, the first 1,000 of them at most.
+Skew mean_skew(const LabelSkew& skew, Sampler& sampler);
+
 /// How often the samples of a set were used by some steps of a run.
 struct Uses {
   std::int64_t least = 0, most = 0;

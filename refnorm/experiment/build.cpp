@@ -79,9 +79,11 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   compute_ = {torch::Device(recipe.run.device), recipe.train.precision == "bf16"};
   sampler_ =
       data::make_sampler(recipe.sampler.kind, data::labels_of(*splits_.train), recipe.train.batch_size, seed);
-  model_ = models::make_model(
-      recipe.model.kind, {norm_factory(NormSpec::parse(recipe.arms.at(0).norm)), splits_.train->channels(),
-                          static_cast<std::int64_t>(splits_.train->class_names().size())});
+  const std::string norm =
+      with_steps(recipe.arms.at(0).norm, recipe.train.epochs * sampler_->batches_per_epoch());
+  model_ =
+      models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(norm)), splits_.train->channels(),
+                                             static_cast<std::int64_t>(splits_.train->class_names().size())});
   models::initialize(*model_, seed);
   model_->to(compute_.device);
   const auto model = model_;

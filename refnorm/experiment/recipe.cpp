@@ -19,10 +19,14 @@ std::string dotted(const std::string& section, const std::string& key) {
   return section.empty() ? key : section + "." + key;
 }
 
-std::string as_written(const toml::node& node) {
+std::string as_toml(const toml::node& node) {
   std::ostringstream out;
   out << toml::node_view<const toml::node>(node);
-  return printable(out.str());
+  return out.str();
+}
+
+std::string as_written(const toml::node& node) {
+  return printable(as_toml(node));
 }
 
 /// Puts values of a parsed file into fields. `where` names the file.
@@ -68,6 +72,13 @@ class Reader {
     for (const toml::node& entry : *list) read(key, entry, field.emplace_back(), allowed);
     if (!std::is_sorted(field.begin(), field.end())) user_error("{}: {} must rise", where_, key);
   }
+  void read(const std::string& key, const toml::node& node, std::vector<double>& field,
+            const Allowed& allowed) const {
+    const toml::array* list = node.as_array();
+    if (list == nullptr) wrong(key, node, "a list of numbers");
+    field.clear();
+    for (const toml::node& entry : *list) read(key, entry, field.emplace_back(), allowed);
+  }
 
   [[noreturn]] void wrong(const std::string& key, const toml::node& node, const char* expected) const {
     user_error("{}: {} is {}, expected {}", where_, key, as_written(node), expected);
@@ -86,7 +97,7 @@ class Reader {
 
 void read_fields(const toml::table& table, Recipe& recipe, const std::string& where) {
   const Reader reader(where);
-  std::set<std::string> sections{"arm", "paper"};
+  std::set<std::string> sections{"arm", "paper", "sweep"};
   std::set<std::string> known;
   visit_fields(recipe,
                [&](const std::string& section, const std::string& key, auto& field, const Allowed& allowed) {
@@ -109,7 +120,7 @@ void read_fields(const toml::table& table, Recipe& recipe, const std::string& wh
   for (const auto& [key, node] : table) {
     const std::string section(key.str());
     if (!sections.contains(section)) reject(section, sections);
-    if (section == "paper" || !node.is_table()) continue;
+    if (section == "paper" || section == "sweep" || !node.is_table()) continue;
     for (const auto& [inner, unused] : *node.as_table()) {
       const std::string name = dotted(section, std::string(inner.str()));
       if (!known.contains(name)) reject(name, known);
@@ -150,14 +161,18 @@ void read_arms(const toml::table& table, Recipe& recipe, const std::string& wher
         reader.read(at + ".name", value, arm.name, {});
       } else if (name == "norm") {
         read_norm(reader, where, at, value, arm.norm);
+      } else if (name == "lr") {
+        reader.read(at + ".lr", value, arm.lr.emplace(), at_least(0));
       } else {
         user_error("{}: '{}.{}' is not a key of a recipe{}", where, at, printable(name),
-                   suggestion(name, {"name", "norm"}));
+                   suggestion(name, {"name", "norm", "lr"}));
       }
     }
     if (arm.norm.empty()) user_error("{}: {} has no norm, expected such as norm = \"rbn\"", where, at);
     try {
-      arm.norm = NormSpec::parse(arm.norm).to_string();
+      const bool in_shares = arm.norm.find('%') != std::string::npos;
+      const std::string norm = NormSpec::parse(with_steps(arm.norm, 100)).to_string();
+      if (!in_shares) arm.norm = norm;
     } catch (const UserError& error) {
       user_error("{}: {}: {}", where, at, error.what());
     }
@@ -170,14 +185,39 @@ void read_arms(const toml::table& table, Recipe& recipe, const std::string& wher
   }
 }
 
+/// toml++ keeps keys sorted; the file's order is that of their positions.
+std::vector<std::string> keys_in_order(const toml::table& table) {
+  std::vector<std::pair<toml::source_position, std::string>> order;
+  for (const auto& [key, value] : table) order.emplace_back(key.source().begin, key.str());
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> keys;
+  for (const auto& [position, key] : order) keys.push_back(key);
+  return keys;
+}
+
+/// [sweep]: tables within it are sections, as sampler.kind = ["iid", "pk:2"] makes one.
+void read_axes(const toml::table& table, const std::string& where, const std::string& prefix,
+               std::vector<Axis>& axes) {
+  for (const std::string& name : keys_in_order(table)) {
+    const toml::node& node = *table.get(name);
+    const std::string key = dotted(prefix, name);
+    if (const toml::table* inner = node.as_table()) {
+      read_axes(*inner, where, key, axes);
+      continue;
+    }
+    const toml::array* list = node.as_array();
+    if (list == nullptr || list->empty())
+      user_error("{}: sweep.{} is {}, expected a list of at least one value", where, key, as_written(node));
+    Axis axis{key, {}};
+    for (const toml::node& value : *list) axis.values.push_back(as_toml(value));
+    axes.push_back(axis);
+  }
+}
+
 Json to_json(const toml::node& node) {
   if (const auto* table = node.as_table()) {
     Json object = Json::object();
-    // toml++ keeps keys sorted; the file's order is that of their positions.
-    std::vector<std::pair<toml::source_position, std::string>> order;
-    for (const auto& [key, value] : *table) order.emplace_back(key.source().begin, key.str());
-    std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (const auto& [position, key] : order) object[key] = to_json(*table->get(key));
+    for (const std::string& key : keys_in_order(*table)) object[key] = to_json(*table->get(key));
     return object;
   }
   if (const auto* array = node.as_array()) {
@@ -247,6 +287,18 @@ bool apply_override(toml::table& root, const std::string& text) {
 
 }  // namespace
 
+Recipe with_values(const Recipe& recipe, const std::vector<std::pair<std::string, std::string>>& values) {
+  Recipe plain = recipe;
+  plain.axes.clear();
+  toml::table table = toml::parse(to_toml(plain));
+  for (const auto& [key, value] : values) apply_override(table, key + "=" + value);
+  Recipe changed;
+  read_fields(table, changed, "sweep");
+  read_arms(table, changed, "sweep");
+  changed.paper = recipe.paper;
+  return changed;
+}
+
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
   const std::string where = file.string();
   toml::table table = parse_toml(read_file(file), where);
@@ -261,12 +313,32 @@ Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::str
   recipe.name = file.stem().string();
   read_fields(table, recipe, where);
   read_arms(table, recipe, where);
+  if (const toml::node* sweep = table.get("sweep")) {
+    if (sweep->as_table() == nullptr)
+      user_error("{}: sweep is {}, expected a table, [sweep]", where, as_written(*sweep));
+    read_axes(*sweep->as_table(), where, "", recipe.axes);
+  }
   if (const toml::node* paper = table.get("paper")) recipe.paper = to_json(*paper);
   if (!changes.empty()) {
     recipe.note +=
         (recipe.note.empty() ? "" : "; ") + std::string("changed from the recipe: ") + join(changes, ", ");
   }
   return recipe;
+}
+
+std::string with_steps(const std::string& norm, std::int64_t steps) {
+  std::string out;
+  for (std::size_t at = 0; at < norm.size();) {
+    const std::size_t end = norm.find_first_not_of("0123456789.", at);
+    if (end == at || end == std::string::npos || norm[end] != '%') {
+      out += norm[at++];
+      continue;
+    }
+    const double share = std::stod(norm.substr(at, end - at)) / 100;
+    out += std::to_string(std::llround(share * static_cast<double>(steps)));
+    at = end + 1;
+  }
+  return out;
 }
 
 const ArmSettings& find_arm(const Recipe& recipe, const std::string& name) {

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <refnorm/base/json.h>
@@ -36,12 +38,27 @@ struct PopulationSettings {
 struct ArmSettings {
   std::string name;
   std::string norm;
+  std::optional<double> lr;  ///< in place of train.lr
 };
 
 struct RunSettings {
   std::int64_t seed = 1;
   std::int64_t threads = 0;  ///< 0: as many as a step is worth
   std::string device = "cpu";
+  bool test = true;  ///< read the test set at the end
+};
+
+/// One key of the recipe and the values that a sweep gives it, as TOML writes them.
+struct Axis {
+  std::string key;
+  std::vector<std::string> values;
+};
+
+/// How a sweep chooses each arm's learning rate in each setting.
+struct TuneSettings {
+  std::vector<double> lr;  ///< those to try; empty: train.lr for all
+  std::int64_t seeds = 1;  ///< runs of each
+  double give_up = 0.25;   ///< train.give_up of these runs
 };
 
 /// A recipe with its defaults filled in. docs/recipes.md describes the keys.
@@ -56,6 +73,8 @@ struct Recipe {
   PopulationSettings population;
   RunSettings run;
   std::vector<ArmSettings> arms;
+  std::vector<Axis> axes;  ///< [sweep]; a recipe without one is a single setting
+  TuneSettings tune;
   Json paper;  ///< the [paper] table as it stands
 };
 
@@ -64,6 +83,14 @@ struct Recipe {
 /// value are added to the note. Throws UserError of one line that names file, key (with the nearest known
 /// one) and what was expected.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The recipe of one setting of a sweep: without axes, and with these values (as TOML) of these keys. Throws
+/// UserError for a key or a value that a recipe cannot have.
+Recipe with_values(const Recipe& recipe, const std::vector<std::pair<std::string, std::string>>& values);
+
+/// A norm whose numbers of steps are given in percent of a training's, such as "brn:warmup=10%", for one of
+/// so many steps.
+std::string with_steps(const std::string& norm, std::int64_t steps);
 
 /// The whole recipe as TOML; read_recipe() of it gives the same recipe.
 std::string to_toml(const Recipe& recipe);

@@ -49,6 +49,7 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("train", "precision", recipe.train.precision, one_of({"fp32", "bf16"}));
   visit("train", "checkpoint_every", recipe.train.checkpoint_every, at_least(1));
   visit("train", "log_every", recipe.train.log_every, at_least(1));
+  visit("train", "give_up", recipe.train.give_up, between(0, 1));
   visit("sampler", "kind", recipe.sampler.kind, Allowed{});
   visit("reference", "size", recipe.reference.size, at_least(1));
   visit("population", "batches", recipe.population.batches, at_least(0));
@@ -57,6 +58,10 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("run", "seed", recipe.run.seed, at_least(0));
   visit("run", "threads", recipe.run.threads, between(0, 4096));
   visit("run", "device", recipe.run.device, one_of({"cpu", "cuda"}));
+  visit("run", "test", recipe.run.test, Allowed{});
+  visit("tune", "lr", recipe.tune.lr, at_least(0));
+  visit("tune", "seeds", recipe.tune.seeds, between(1, 1000));
+  visit("tune", "give_up", recipe.tune.give_up, between(0, 1));
 }
 
 }  // namespace refnorm::experiment

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <refnorm/base/text.h>
 #include <refnorm/experiment/recipe_fields.h>
 
 namespace refnorm::experiment {
@@ -29,6 +30,12 @@ std::string written(double value) {
   return text.find_first_not_of("-0123456789") == std::string::npos ? text + ".0" : text;
 }
 std::string written(const std::vector<std::int64_t>& values) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < values.size(); ++i) out += (i > 0 ? ", " : "") + written(values[i]);
+  return out + "]";
+}
+
+std::string written(const std::vector<double>& values) {
   std::string out = "[";
   for (std::size_t i = 0; i < values.size(); ++i) out += (i > 0 ? ", " : "") + written(values[i]);
   return out + "]";
@@ -66,7 +73,10 @@ std::string to_toml(const Recipe& recipe) {
                });
   for (const ArmSettings& arm : recipe.arms) {
     out += "\n[[arm]]\nname = " + quoted(arm.name) + "\nnorm = " + quoted(arm.norm) + "\n";
+    if (arm.lr) out += "lr = " + written(*arm.lr) + "\n";
   }
+  if (!recipe.axes.empty()) out += "\n[sweep]\n";
+  for (const Axis& axis : recipe.axes) out += axis.key + " = [" + join(axis.values, ", ") + "]\n";
   if (recipe.paper.is_object()) {
     out += "\n[paper]\n";
     for (const auto& [key, value] : recipe.paper.items())

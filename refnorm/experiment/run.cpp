@@ -47,12 +47,19 @@ std::optional<std::string> broken_parameter(const torch::nn::Module& module) {
   return std::nullopt;
 }
 
+/// With the arm's own learning rate, where it has one.
+train::TrainSettings train_settings(const Recipe& recipe) {
+  train::TrainSettings settings = recipe.train;
+  settings.lr = recipe.arms.at(0).lr.value_or(settings.lr);
+  return settings;
+}
+
 train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder,
                                    bool resume) {
   train::Trainer trainer(
       assembly.network(), assembly.reference(),
-      {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler()}, recipe.train,
-      assembly.compute(), folder);
+      {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler()},
+      train_settings(recipe), assembly.compute(), folder);
   std::optional<Progress> progress;
   const std::int64_t total = recipe.train.epochs * assembly.sampler().batches_per_epoch();
   train::Hooks hooks;
@@ -111,12 +118,17 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
   result["diverged"] = outcome.diverged.has_value();
   if (outcome.diverged) {
     result["diverged_at"] = {{"step", outcome.diverged->step}, {"layer", outcome.diverged->layer}};
-    result["test_error_pct"] = nullptr;
+    if (recipe.run.test) result["test_error_pct"] = nullptr;
   } else {
     const PopulationStatistics population = collect_population(assembly, recipe);
     if (!population.empty()) write_population(folder / "population.safetensors", population);
-    result.update(test_errors(assembly, recipe, population));
+    if (recipe.run.test) result.update(test_errors(assembly, recipe, population));
+    result.update(validation_error(assembly, recipe, population));
+    if (recipe.run.test) result.update(closer_look(assembly, recipe, population));
   }
+  result["label_divergence_bits"] =
+      data::mean_skew(data::LabelSkew(data::labels_of(*assembly.splits().train)), assembly.sampler())
+          .divergence;
   result["train_error_pct"] =
       outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
   if (outcome.state.best) {
@@ -168,6 +180,10 @@ Json read_run_result(const fs::path& file) {
       result.at("diverged_at").at("step").get<std::int64_t>();
       result.at("diverged_at").at("layer").get<std::string>();
     } else {
+      if (!result.contains("test_error_pct") && result.contains("validation_error_pct")) {  // of tuning
+        result["validation_error_pct"].get<double>();
+        return result;
+      }
       result.at("test_error_pct").get<double>();
       for (const Json& error : result.at("test_error_pct_by_statistics")) {
         if (!error.is_null()) error.get<double>();
@@ -180,6 +196,9 @@ Json read_run_result(const fs::path& file) {
 }
 
 Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
+  if (!recipe.axes.empty())
+    user_error("{}: the recipe is a sweep over {}; expected one without [sweep]", recipe.name,
+               recipe.axes.front().key);
   if (recipe.arms.size() != 1) user_error("train: expected a recipe of one arm, got {}", recipe.arms.size());
   const fs::path config = folder / "config.toml";
   const bool there = fs::exists(config);

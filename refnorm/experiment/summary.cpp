@@ -18,6 +18,10 @@ constexpr const char* kRunFields[] = {"seed",
                                       "test_error_pct",
                                       "test_error_pct_by_statistics",
                                       "test_error_pct_by_population_reading",
+                                      "validation_error_pct",
+                                      "worst_class",
+                                      "same_data",
+                                      "label_divergence_bits",
                                       "train_error_pct",
                                       "best",
                                       "steps",
@@ -26,7 +30,9 @@ constexpr const char* kRunFields[] = {"seed",
                                       "step_shares"};
 
 Json summarize_arm(const ArmSettings& arm, const std::vector<Json>& runs) {
-  Json out{{"name", arm.name}, {"norm", arm.norm}, {"runs", Json::array()}};
+  Json out{{"name", arm.name}, {"norm", arm.norm}};
+  if (arm.lr) out["lr"] = *arm.lr;
+  out["runs"] = Json::array();
   std::vector<double> errors;
   std::int64_t diverged = 0;
   for (const Json& run : runs) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -13,6 +14,8 @@ namespace refnorm::experiment {
 namespace {
 
 constexpr std::int64_t kTestBatch = 1000;
+/// Training samples on which training mode and evaluation are compared.
+constexpr std::int64_t kSameSamples = 5000;
 
 PopulationReading reading_of(const std::string& name) {
   for (const PopulationReading reading : kPopulationReadings) {
@@ -23,6 +26,18 @@ PopulationReading reading_of(const std::string& name) {
 
 std::string entry_name(const std::string& layer, PopulationReading reading, const char* what) {
   return fmt::format("{}/{}/{}", layer, to_string(reading), what);
+}
+
+/// Makes the network ready for evaluation by the statistics that the recipe's test error goes by.
+Statistics use_chosen_statistics(Assembly& assembly, const Recipe& recipe,
+                                 const PopulationStatistics& population) {
+  {
+    const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
+    assembly.reference().prepare_evaluation();
+  }
+  if (!assembly.has_batch_statistics()) return Statistics::kByMode;
+  set_population(*assembly.network().module, population, reading_of(recipe.population.reading));
+  return Statistics::kPopulation;
 }
 
 }  // namespace
@@ -102,6 +117,35 @@ Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStati
   out["test_error_pct"] = by_statistics[only.empty() ? "population" : only];
   out["test_error_pct_by_statistics"] = by_statistics;
   out["test_error_pct_by_population_reading"] = by_reading;
+  return out;
+}
+
+Json validation_error(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population) {
+  const data::ImageSet& set = *assembly.splits().validation;
+  if (set.size() == 0) return Json::object();
+  const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
+  return {{"validation_error_pct",
+           train::evaluate(assembly.network(), set, kTestBatch, statistics, assembly.compute()).error_pct()}};
+}
+
+Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population) {
+  const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
+  metrics::ClassErrors by_class;
+  train::evaluate(assembly.network(), *assembly.splits().test, kTestBatch, statistics, assembly.compute(),
+                  &by_class);
+  Json out;
+  if (const auto worst = by_class.worst()) {
+    out["worst_class"] = {
+        {"name", assembly.splits().test->class_names().at(static_cast<std::size_t>(worst->label))},
+        {"test_error_pct", worst->error_pct}};
+  }
+  const std::int64_t batches = std::max<std::int64_t>(1, kSameSamples / recipe.train.batch_size);
+  const train::SameData same = train::compare_modes(
+      assembly.network(), assembly.reference(), assembly.sampler(), *assembly.splits().train,
+      recipe.train.epochs, batches, statistics, assembly.compute());
+  out["same_data"] = {{"samples", same.in_training.samples},
+                      {"in_training_error_pct", same.in_training.error_pct()},
+                      {"in_evaluation_error_pct", same.in_evaluation.error_pct()}};
   return out;
 }
 

@@ -22,4 +22,11 @@ PopulationStatistics collect_population(Assembly& assembly, const Recipe& recipe
 Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
                  const std::string& statistics = "");
 
+/// The `validation_error_pct` of docs/files.md, by the statistics that the recipe's test error goes by; empty
+/// without validation samples.
+Json validation_error(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population);
+
+/// `worst_class` and `same_data`. Running statistics move with the latter.
+Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population);
+
 }  // namespace refnorm::experiment

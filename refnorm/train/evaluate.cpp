@@ -38,7 +38,7 @@ class Mode {
 }  // namespace
 
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
-                        Statistics statistics, const Compute& compute) {
+                        Statistics statistics, const Compute& compute, metrics::ClassErrors* by_class) {
   const torch::NoGradGuard no_grad;
   const Mode mode(*network.module, /*training=*/false, statistics);
   metrics::Tally tally;
@@ -55,8 +55,35 @@ metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::
     }
     const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
     tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
+    if (by_class != nullptr) by_class->add(scores, labels);
   }
   return tally;
+}
+
+SameData compare_modes(const Network& network, ReferenceKeeper& reference, data::Sampler& sampler,
+                       const data::ImageSet& set, std::int64_t epoch, std::int64_t batches,
+                       Statistics statistics, const Compute& compute) {
+  const torch::NoGradGuard no_grad;
+  const auto pass = [&](const auto& forward) {
+    metrics::Tally tally;
+    for (std::int64_t place = 0; place < std::min(batches, sampler.batches_per_epoch()); ++place) {
+      const data::Batch batch = set.batch(sampler.batch(epoch, place));
+      const Bfloat16Scope precision(compute.bfloat16, compute.device);
+      const torch::Tensor scores = forward(batch.images.to(compute.device)).to(torch::kFloat);
+      const torch::Tensor labels = batch.labels.to(compute.device);
+      const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
+      tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
+    }
+    return tally;
+  };
+  SameData found;
+  {
+    const Mode mode(*network.module, /*training=*/false, statistics);
+    found.in_evaluation = pass(network.forward);
+  }
+  const Mode mode(*network.module, /*training=*/true, Statistics::kByMode);
+  found.in_training = pass([&](const torch::Tensor& images) { return reference.forward_only(images); });
+  return found;
 }
 
 PopulationStatistics collect_population(const Network& network, ReferenceKeeper& reference,

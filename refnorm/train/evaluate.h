@@ -4,6 +4,7 @@
 
 #include <refnorm/data/image_set.h>
 #include <refnorm/data/sampler.h>
+#include <refnorm/metrics/classification.h>
 #include <refnorm/metrics/tally.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>
@@ -19,9 +20,20 @@ struct Compute {
 
 /// Loss and accuracy over a whole set, in eval(), each layer by `statistics` (kByMode: the running ones).
 /// With batch statistics the batches are the set's samples in order, `batch_size` at a time. The mode and the
-/// switches are put back.
+/// switches are put back. `by_class` may be null.
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
-                        Statistics statistics, const Compute& compute);
+                        Statistics statistics, const Compute& compute,
+                        metrics::ClassErrors* by_class = nullptr);
+
+/// Error on the same samples, those of the first `batches` batches of an epoch of the sampler: as training
+/// sees them, in train() and with these batches' statistics, and in eval() with `statistics`.
+struct SameData {
+  metrics::Tally in_training, in_evaluation;
+};
+/// Running statistics move with it, as in training.
+SameData compare_modes(const Network& network, ReferenceKeeper& reference, data::Sampler& sampler,
+                       const data::ImageSet& set, std::int64_t epoch, std::int64_t batches,
+                       Statistics statistics, const Compute& compute);
 
 /// Algorithm 3's pass over the first `batches` batches of the sampler's epoch `epoch`, in training mode; a
 /// refreshed reference is taken anew first.

@@ -26,6 +26,8 @@ struct TrainSettings {
   std::string precision = "fp32";
   std::int64_t checkpoint_every = 200;
   std::int64_t log_every = 50;
+  double give_up =
+      0;  ///< after this share of the steps, a run that does no better than guessing stops; 0: never
 };
 
 }  // namespace refnorm::train

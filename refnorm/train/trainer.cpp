@@ -26,6 +26,21 @@ bool all_finite(const Tensor& tensor) {
   return torch::isfinite(tensor).all().item<bool>();
 }
 
+/// By layer: the root of the sum of squares over its parameters' gradients.
+Json gradient_norms(const torch::nn::Module& module) {
+  std::vector<std::pair<std::string, double>> squares;
+  for (const auto& item : module.named_parameters()) {
+    if (!item.value().grad().defined()) continue;
+    const std::string layer = item.key().substr(0, item.key().rfind('.'));
+    const double norm = item.value().grad().norm().item<double>();
+    if (squares.empty() || squares.back().first != layer) squares.emplace_back(layer, 0);
+    squares.back().second += norm * norm;
+  }
+  Json norms = Json::object();
+  for (const auto& [layer, sum] : squares) norms[layer] = std::sqrt(sum);
+  return norms;
+}
+
 }  // namespace
 
 Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings,
@@ -38,7 +53,8 @@ Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data,
       folder_(std::move(folder)),
       optimizer_(*network_.module, settings_),
       schedule_(make_schedule(settings_, data.sampler->batches_per_epoch())),
-      label_skew_(data::labels_of(*data.train)) {}
+      label_skew_(data::labels_of(*data.train)),
+      guessing_loss_(std::log(static_cast<double>(data.train->class_names().size()))) {}
 
 Outcome Trainer::run(bool resume, const Hooks& hooks) {
   if (resume && has_checkpoint(folder_ / "last")) {
@@ -61,7 +77,11 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
       if (state_.since_line.samples > 0) write_step_line();
       break;
     }
-    if (state_.step % settings_.log_every == 0) write_step_line();
+    if (state_.step % settings_.log_every == 0) {
+      outcome.diverged = hopeless();
+      write_step_line();
+      if (outcome.diverged) break;
+    }
     if (state_.step % schedule_.steps_per_epoch == 0) {
       clock_.enter(kOther);
       finish_epoch();
@@ -86,6 +106,15 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
   state_.training_seconds = training_before_ + in_steps;
   outcome.state = state_;
   return outcome;
+}
+
+std::optional<Divergence> Trainer::hopeless() const {
+  const auto total = static_cast<double>(settings_.epochs * schedule_.steps_per_epoch);
+  const auto due = static_cast<std::int64_t>(std::ceil(settings_.give_up * total));
+  // The first line at or after that point alone decides.
+  const bool now = settings_.give_up > 0 && state_.step >= due && state_.step - settings_.log_every < due;
+  if (!now || state_.since_line.mean_loss() < guessing_loss_) return std::nullopt;
+  return Divergence{state_.step, kGaveUp};
 }
 
 std::optional<Divergence> Trainer::step(double& loss_value) {
@@ -190,6 +219,7 @@ void Trainer::write_step_line() {
        {"lr", schedule_.at(state_.step - 1)},
        {"label_entropy_bits", skew.entropy},
        {"label_divergence_bits", skew.divergence},
+       {"gradient_norm", gradient_norms(*network_.module)},
        {"time", {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}}}});
 }
 

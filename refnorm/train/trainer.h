@@ -26,9 +26,12 @@ enum Phase : std::size_t { kData, kReference, kForward, kLoss, kBackward, kUpdat
 inline constexpr std::array<const char*, kPhases> kPhaseNames{"data",     "reference", "forward", "loss",
                                                               "backward", "update",    "record",  "other"};
 
+/// What stands in place of a layer where a run was stopped as hopeless (TrainSettings::give_up).
+inline constexpr const char* kGaveUp = "no better than guessing";
+
 struct Divergence {
   std::int64_t step = 0;  ///< the step (from 1) whose loss was not finite
-  std::string layer;      ///< the first layer whose output was not finite, or "loss"
+  std::string layer;      ///< the first layer whose output was not finite, "loss", or kGaveUp
 };
 
 struct Outcome {
@@ -61,6 +64,8 @@ class Trainer {
   Outcome run(bool resume, const Hooks& hooks = {});
 
  private:
+  /// Whether training has come to the point where guessing must be beaten, and has not.
+  std::optional<Divergence> hopeless() const;
   /// One step on one batch; the divergence if its loss was not finite.
   std::optional<Divergence> step(double& loss);
   Divergence locate(const torch::Tensor& images);
@@ -81,6 +86,7 @@ class Trainer {
   Optimizer optimizer_;
   Schedule schedule_;
   data::LabelSkew label_skew_;
+  double guessing_loss_;  ///< of knowing the classes' shares only
   RunState state_;
   std::optional<MetricsLog> log_;
   PhaseClock<kPhases> clock_;
