@@ -4,8 +4,8 @@
 
 #include <refnorm/base/interrupt.h>
 #include <refnorm/base/text.h>
-#include <refnorm/experiment/sweep.h>
 #include <refnorm/experiment/recipe.h>
+#include <refnorm/experiment/sweep.h>
 #include <refnorm/report/report.h>
 
 #include "command.h"
@@ -22,11 +22,13 @@ struct Arguments {
 
 /// To type again: the program's name, and words with spaces in quotes.
 std::string command_line(const Arguments& arguments) {
-  std::vector<std::string> words{"refnorm", "sweep", arguments.recipe, "--seeds",
-                                 std::to_string(arguments.options.seeds), "--out", arguments.out};
+  std::vector<std::string> words{
+      "refnorm", "sweep",      arguments.recipe, "--seeds", std::to_string(arguments.options.seeds),
+      "--out",   arguments.out};
   for (const std::string& value : arguments.overrides) {
     words.emplace_back("--set");
-    words.push_back(value.find_first_of(" \"'[](){}*?;&|<>$") == std::string::npos ? value : "'" + value + "'");
+    words.push_back(value.find_first_of(" \"'[](){}*?;&|<>$") == std::string::npos ? value
+                                                                                   : "'" + value + "'");
   }
   return join(words, " ");
 }
@@ -61,7 +63,8 @@ Command sweep_command(CLI::App& parent) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* app = parent.add_subcommand(
       "sweep", "Compare a recipe's arms in many settings, such as samplers and batch sizes");
-  app->add_option("recipe", arguments->recipe, "A recipe (TOML) with [sweep], such as recipes/lenet5-mnist-lab.toml")
+  app->add_option("recipe", arguments->recipe,
+                  "A recipe (TOML) with [sweep], such as recipes/lenet5-mnist-lab.toml")
       ->required()
       ->type_name("RECIPE");
   app->add_option("--seeds", arguments->options.seeds,
@@ -78,8 +81,10 @@ Command sweep_command(CLI::App& parent) {
   add_threads(*app, arguments->threads, "Threads of each run (default: cores / jobs)");
   add_device(*app, arguments->device);
   app->footer(
-      "Where the recipe has tune.lr, each arm's learning rate is chosen in each setting on validation samples.\n"
-      "DIR gets a folder for each setting, result.json, table.md and report.html, up to date after each run.\n"
+      "Where the recipe has tune.lr, each arm's learning rate is chosen in each setting on validation "
+      "samples.\n"
+      "DIR gets a folder for each setting, result.json, table.md and report.html, up to date after each "
+      "run.\n"
       "Exit status 1 where a run failed; a run that diverged is a result.");
   return {app, [arguments] {
             catch_interrupts();

@@ -93,8 +93,8 @@ void RunPool::run(const std::vector<Job>& jobs, const Done& done, const std::fun
       one = running_.erase(one);
       const bool complete = is_complete(job);
       if (!complete && interrupted()) continue;
-      const Json result = complete ? read_run_result(job.folder / "result.json")
-                                   : Json{{"failed", failure_of(job, *status)}};
+      const Json result =
+          complete ? read_run_result(job.folder / "result.json") : Json{{"failed", failure_of(job, *status)}};
       if (complete) fs::remove(log_of(job));
       steps_done_ += job.steps;
       ++ended;
@@ -102,8 +102,7 @@ void RunPool::run(const std::vector<Job>& jobs, const Done& done, const std::fun
       changed();
       progress.say(fmt::format("{}: {}", options_.name(job), in_words(result)));
     }
-    progress.update(steps_done_ + steps_under_way(),
-                    fmt::format("{} of {} runs done", ended, jobs.size()));
+    progress.update(steps_done_ + steps_under_way(), fmt::format("{} of {} runs done", ended, jobs.size()));
   }
 }
 

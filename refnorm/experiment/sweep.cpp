@@ -44,9 +44,18 @@ struct Setting {
 };
 
 Json json_of(const std::string& toml_value) {
-  const std::string bare = toml_value.starts_with('\'') ? fmt::format("\"{}\"", toml_value.substr(1, toml_value.size() - 2)) : toml_value;
+  const std::string bare = toml_value.starts_with('\'')
+                               ? fmt::format("\"{}\"", toml_value.substr(1, toml_value.size() - 2))
+                               : toml_value;
   const Json value = Json::parse(bare, nullptr, /*allow_exceptions=*/false);
   return value.is_discarded() ? Json(toml_value) : value;
+}
+
+/// A key as setup_description() calls it: "sampler.kind" is its sampler.
+std::string setup_name(const std::string& key) {
+  const std::size_t dot = key.find('.');
+  const std::string name = key.substr(dot + 1);
+  return name == "kind" ? key.substr(0, dot) : name;
 }
 
 std::string plain(const std::string& toml_value) {
@@ -73,7 +82,8 @@ std::vector<Setting> settings_of(const Recipe& recipe, const fs::path& folder) {
     for (const auto& [key, value] : setting.values) words.push_back(folder_name(plain(value)));
     const std::string name = words.empty() ? "all" : join(words, "_");
     if (!names.insert(name).second)
-      user_error("{}: two settings of the sweep are called '{}' (case and punctuation do not count)", recipe.name, name);
+      user_error("{}: two settings of the sweep are called '{}' (case and punctuation do not count)",
+                 recipe.name, name);
     setting.folder = folder / name;
     setting.recipe = with_values(recipe, setting.values);
   }
@@ -82,7 +92,8 @@ std::vector<Setting> settings_of(const Recipe& recipe, const fs::path& folder) {
 
 class Sweep {
  public:
-  Sweep(const Recipe& recipe, const fs::path& folder, const SweepOptions& options, std::vector<Setting> settings)
+  Sweep(const Recipe& recipe, const fs::path& folder, const SweepOptions& options,
+        std::vector<Setting> settings)
       : recipe_(recipe), folder_(folder), options_(options), settings_(std::move(settings)) {}
 
   void run() {
@@ -99,7 +110,8 @@ class Sweep {
     }
     expected_ = jobs.size();
     pool("").run(
-        by_seed(jobs), [&](const Job& job, const Json& result) {
+        by_seed(jobs),
+        [&](const Job& job, const Json& result) {
           Setting& setting = *of.at(job.config);
           setting.runs.push_back(run_of(job, result, setting.folder));
         },
@@ -115,7 +127,8 @@ class Sweep {
       for (const Json& run : setting.runs) seconds += run.value("seconds", 0.0);
     }
     std::string note = recipe_.note;
-    if (done < expected_) note = fmt::format("{} of {} runs so far{}{}", done, expected_, note.empty() ? "" : "; ", note);
+    if (done < expected_)
+      note = fmt::format("{} of {} runs so far{}{}", done, expected_, note.empty() ? "" : "; ", note);
     if (!note.empty()) result["note"] = note;
     result["machine"] = machine_description(recipe_);
     result["machine"]["jobs"] = options_.jobs;
@@ -131,8 +144,12 @@ class Sweep {
     }
     if (!recipe_.tune.lr.empty()) {
       Json seeds = Json::array();
-      for (std::int64_t i = 0; i < recipe_.tune.seeds; ++i) seeds.push_back(recipe_.run.seed + kTuningSeeds + i);
-      result["tuned"] = {{"key", "train.lr"}, {"values", recipe_.tune.lr}, {"seeds", seeds}, {"rule", "lowest mean validation error"}};
+      for (std::int64_t i = 0; i < recipe_.tune.seeds; ++i)
+        seeds.push_back(recipe_.run.seed + kTuningSeeds + i);
+      result["tuned"] = {{"key", "train.lr"},
+                         {"values", recipe_.tune.lr},
+                         {"seeds", seeds},
+                         {"rule", "lowest mean validation error"}};
     }
     result["settings"] = Json::array();
     for (const Setting& setting : settings_) result["settings"].push_back(describe(setting));
@@ -144,7 +161,9 @@ class Sweep {
  private:
   RunPool pool(const char* what) const {
     return RunPool({recipe_.name + what, options_.jobs, recipe_.run.threads, [this](const Job& job) {
-                      return fmt::format("{}, {}, seed {}", fs::relative(job.config.parent_path(), folder_).string(), job.arm, job.seed);
+                      return fmt::format("{}, {}, seed {}",
+                                         fs::relative(job.config.parent_path(), folder_).string(), job.arm,
+                                         job.seed);
                     }});
   }
 
@@ -186,13 +205,17 @@ class Sweep {
       const auto more = jobs_of(trials, folder, recipe_.tune.seeds, setting.steps);
       jobs.insert(jobs.end(), more.begin(), more.end());
     }
-    pool(", choosing learning rates").run(
-        by_seed(jobs), [&](const Job& job, const Json& result) {
-          tuning_seconds_ += result.value("seconds", 0.0);
-          if (result.contains("validation_error_pct"))
-            of.at(job.config)->trials.at(job.arm).errors.push_back(result["validation_error_pct"].get<double>());
-        },
-        [] {});
+    pool(", choosing learning rates")
+        .run(
+            by_seed(jobs),
+            [&](const Job& job, const Json& result) {
+              tuning_seconds_ += result.value("seconds", 0.0);
+              if (result.contains("validation_error_pct"))
+                of.at(job.config)
+                    ->trials.at(job.arm)
+                    .errors.push_back(result["validation_error_pct"].get<double>());
+            },
+            [] {});
   }
 
   /// The mean, where every run of the trial ended well: a rate that sometimes diverges is none to recommend.
@@ -239,14 +262,17 @@ class Sweep {
       skew += run["label_divergence_bits"].get<double>();
       ++with_skew;
     }
-    out["label_divergence_bits"] = with_skew > 0 ? Json(skew / static_cast<double>(with_skew)) : Json(nullptr);
-    const Json comparison = summarize_comparison(setting.recipe, setting.setup, setting.runs, setting.runs.size());
+    out["label_divergence_bits"] =
+        with_skew > 0 ? Json(skew / static_cast<double>(with_skew)) : Json(nullptr);
+    const Json comparison =
+        summarize_comparison(setting.recipe, setting.setup, setting.runs, setting.runs.size());
     out["arms"] = comparison.at("arms");
     for (std::size_t a = 0; a < setting.recipe.arms.size() && !recipe_.tune.lr.empty(); ++a) {
       Json tuning = Json::array();
       for (const Trial& trial : trials_of(setting, a)) {
         const auto error = error_of(trial);
-        tuning.push_back({{"value", trial.lr}, {"validation_error_pct", error ? Json(*error) : Json(nullptr)}});
+        tuning.push_back(
+            {{"value", trial.lr}, {"validation_error_pct", error ? Json(*error) : Json(nullptr)}});
       }
       out["arms"][a]["tuning"] = tuning;
     }
@@ -270,13 +296,15 @@ Json sweep(Recipe recipe, const fs::path& folder, const SweepOptions& options) {
   const fs::path config = folder / "config.toml";
   const bool there = fs::exists(config);
   if (there && !options.resume)
-    user_error("{}: already holds a sweep; --resume goes on with it, or choose another --out", folder.string());
+    user_error("{}: already holds a sweep; --resume goes on with it, or choose another --out",
+               folder.string());
   if (!there && (fs::exists(folder / "result.json") || fs::exists(folder / "metrics.jsonl")))
     user_error("{}: holds something else than a sweep, choose another --out", folder.string());
   if (!recipe.tune.lr.empty() && recipe.data.validation == 0)
     user_error("tune.lr: learning rates are chosen on validation samples, and data.validation is 0");
   if (recipe.run.threads == 0)
-    recipe.run.threads = there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, cores / chosen.jobs);
+    recipe.run.threads =
+        there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, cores / chosen.jobs);
   if (there) check_same_recipe(config, recipe);
   prepare_process(recipe);
   std::vector<Setting> settings = settings_of(recipe, folder);
