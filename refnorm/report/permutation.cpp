@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::uint64_t kDraws = 99'999;
 
-// How many ways to sign terms[0 …] bring `sum` to at least `limit` away from 0. Each sum has n additions of its
-// own, so that nothing drifts.
+// How many ways to sign terms[0 …] bring `sum` to at least `limit` away from 0. Each sum has n additions of
+// its own, so that nothing drifts.
 std::uint64_t count_extreme(std::span<const double> terms, double sum, double limit) {
   if (terms.empty()) return std::abs(sum) >= limit ? 1 : 0;
   const auto rest = terms.subspan(1);

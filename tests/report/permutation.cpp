@@ -82,7 +82,8 @@ TEST(Holm, ByHand) {
 }
 
 TEST(Pooled, SettingsCountTheSameHoweverManyPairsTheyHave) {
-  // The means 2 and 1 weigh a half each: the terms are 1, 1/4, 1/4, and the 2 of 8 extreme signs are all alike.
+  // The means 2 and 1 weigh a half each: the terms are 1, 1/4, 1/4, and the 2 of 8 extreme signs are all
+  // alike.
   EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<Values>{{2}, {1, 1}}), 0.25);
   // The terms 1, 1/4, −1/4 sum to 1; with the first sign + the sums are 1.5, 1, 1, 0.5: three of four.
   EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<Values>{{2}, {}, {1, -1}}), 0.75);
@@ -90,8 +91,8 @@ TEST(Pooled, SettingsCountTheSameHoweverManyPairsTheyHave) {
 }
 
 TEST(Pooled, TheIntervalByHand) {
-  // {1, 3} and {0, 2}: means 2 and 1, each with variance 2 / 2 = 1. Pooled 1.5 with variance (1 + 1) / 4 = 0.5
-  // and 0.5² / (0.25² + 0.25²) = 2 degrees of freedom: half width 4.303 · sqrt 0.5 = 3.043.
+  // {1, 3} and {0, 2}: means 2 and 1, each with variance 2 / 2 = 1. Pooled 1.5 with variance (1 + 1) / 4 =
+  // 0.5 and 0.5² / (0.25² + 0.25²) = 2 degrees of freedom: half width 4.303 · sqrt 0.5 = 3.043.
   const PooledDifference found = pooled_difference(std::vector<Values>{{1, 3}, {}, {0, 2}});
   EXPECT_DOUBLE_EQ(found.mean.value(), 1.5);
   EXPECT_NEAR(found.interval->low, 1.5 - 3.043, 1e-3);
