@@ -59,7 +59,8 @@ Rate parse_rate(const Field& arm) {
   const auto tuning = arm.find("tuning");
   for (std::size_t i = 0; tuning && i < tuning->array_size(); ++i) {
     const Field trial = tuning->at(i);
-    rate.tried.push_back({trial.at("value").number(0, kLargest), trial.at("validation_error_pct").percent_or_null()});
+    rate.tried.push_back(
+        {trial.at("value").number(0, kLargest), trial.at("validation_error_pct").percent_or_null()});
   }
   return rate;
 }
@@ -139,8 +140,12 @@ bool is_sweep(const Json& document) {
 Sweep parse_sweep(const Json& document, const std::string& origin) {
   const Field root(document, origin);
   if (root.at("kind").text() != "sweep") root.at("kind").fail_expecting("'sweep'");
-  Sweep sweep{parse_experiment(root), root.at("command").text(), root.at("seconds").number(0, kLargest),
-              parse_axes(root.at("axes")), std::nullopt, {}};
+  Sweep sweep{parse_experiment(root),
+              root.at("command").text(),
+              root.at("seconds").number(0, kLargest),
+              parse_axes(root.at("axes")),
+              std::nullopt,
+              {}};
   if (const auto tuned = root.find("tuned")) sweep.tuned = parse_tuned(*tuned);
   const Field settings = root.at("settings");
   if (settings.array_size() == 0) settings.fail_saying("expected at least one setting");
