@@ -1,4 +1,4 @@
-#include <refnorm/report/html.h>
+#include <refnorm/report/page.h>
 
 namespace refnorm::report {
 
@@ -27,7 +27,7 @@ th, td { padding: 7px 9px; border-bottom: 1px solid var(--rule); text-align: rig
 th { font-weight: 600; vertical-align: bottom; color: var(--faint); border-bottom: 1.5px solid var(--faint); white-space: normal; }
 th.words, td.words { text-align: left; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 15em; }
-tr.strong td { font-weight: 600; background: var(--panel); }
+tr.strong td, td.strong { font-weight: 600; background: var(--panel); }
 th:first-child, td:first-child { padding-left: 6px; }
 figure { margin: 12px 0; }
 figure svg { display: block; width: 100%; height: auto; min-width: 620px; }

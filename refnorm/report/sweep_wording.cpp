@@ -83,7 +83,8 @@ class Wording {
       return fmt::format("These runs do not tell the {} normalizations apart: {} each of them {}.", count,
                          in_settings(), "had the lowest mean test error or could not be told from it");
     if (always.empty())
-      return "No one normalization was among the best, without a divergence, in every setting: choose by your "
+      return "No one normalization was among the best, without a divergence, in every setting: choose by "
+             "your "
              "batches.";
     if (always.size() == 1)
       return fmt::format(
@@ -91,7 +92,8 @@ class Wording {
           "had, and none of its runs diverged; no other arm did so.",
           always.front(), in_settings());
     return fmt::format(
-        "Train with any of {}: {} each of them had the lowest mean test error or could not be told apart from "
+        "Train with any of {}: {} each of them had the lowest mean test error or could not be told apart "
+        "from "
         "the arm that had, and none of their runs diverged; these runs do not say which of them is better.",
         enumerated(always), in_settings());
   }
@@ -138,9 +140,8 @@ class Wording {
         const PooledAnswer& pooled = answer_.pooled[arm];
         if (pooled.verdict != verdict) continue;
         const bool told = verdict == Verdict::kBetter || verdict == Verdict::kWorse;
-        const std::string lost = told && pooled.lost > 0
-                                     ? fmt::format(", {} lost", times(pooled.lost, "pair"))
-                                     : std::string();
+        const std::string lost =
+            told && pooled.lost > 0 ? fmt::format(", {} lost", times(pooled.lost, "pair")) : std::string();
         names.push_back(told ? fmt::format("{} ({:+.2f} points, {}{})", name(arm), *pooled.difference.mean,
                                            p_text(pooled.corrected), lost)
                              : name(arm));
@@ -199,9 +200,9 @@ class Wording {
     }
     if (open == 0) return {};
     const double smallest = smallest_sign_flip_p(static_cast<std::size_t>(most));
-    std::string out = fmt::format(
-        "Setting by setting, {} with {} cannot be decided: {} cannot go below {}", times(open, "comparison"),
-        name(answer_.baseline), times(static_cast<std::size_t>(most), "seed"), p_text(smallest));
+    std::string out = fmt::format("Setting by setting, {} with {} cannot be decided: {} cannot go below {}",
+                                  times(open, "comparison"), name(answer_.baseline),
+                                  times(static_cast<std::size_t>(most), "seed"), p_text(smallest));
     if (answer_.comparisons > 1)
       out += fmt::format(", and that is to be corrected for {} comparisons", answer_.comparisons);
     const auto needed = pairs_needed(answer_.comparisons);
@@ -211,13 +212,16 @@ class Wording {
   std::string edges() const {
     Names parts;
     for (std::size_t arm = 0; arm < sweep_.arms().size(); ++arm) {
-      const auto count = std::count_if(sweep_.settings.begin(), sweep_.settings.end(),
-                                       [&](const Setting& setting) { return at_the_edge(setting.rates[arm]); });
-      if (count > 0) parts.push_back(fmt::format("{} (in {} of {})", name(arm), count, sweep_.settings.size()));
+      const auto count =
+          std::count_if(sweep_.settings.begin(), sweep_.settings.end(),
+                        [&](const Setting& setting) { return at_the_edge(setting.rates[arm]); });
+      if (count > 0)
+        parts.push_back(fmt::format("{} (in {} of {})", name(arm), count, sweep_.settings.size()));
     }
     if (parts.empty()) return {};
     return fmt::format(
-        "The learning rate chosen is the lowest or the highest of those tried for {}: with a wider range these "
+        "The learning rate chosen is the lowest or the highest of those tried for {}: with a wider range "
+        "these "
         "could come out better.",
         enumerated(parts));
   }
