@@ -69,16 +69,15 @@ std::string html_table(const std::vector<std::string>& head, const Rows& rows, s
   const auto line = [&](const std::vector<std::string>& cells, const char* tag, std::size_t row) {
     std::string out;
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      std::string kind = i >= text_columns              ? ""
-                         : display_width(cells[i]) > 30 ? "words long"
-                                                        : "words";
+      std::string kind = i >= text_columns ? "" : display_width(cells[i]) > 30 ? "words long" : "words";
       if (row != kHead && strong_cell && strong_cell(row, i)) kind += kind.empty() ? "strong" : " strong";
       if (!kind.empty()) kind = fmt::format(" class=\"{}\"", kind);
       out += fmt::format("<{}{}>{}</{}>", tag, kind, escape_markup(cells[i]), tag);
     }
     return out + "</tr>\n";
   };
-  std::string out = "<div class=\"scroll\"><table>\n<thead>\n<tr>" + line(head, "th", kHead) + "</thead>\n<tbody>\n";
+  std::string out =
+      "<div class=\"scroll\"><table>\n<thead>\n<tr>" + line(head, "th", kHead) + "</thead>\n<tbody>\n";
   for (std::size_t i = 0; i < rows.size(); ++i) {
     out += (strong == i ? "<tr class=\"strong\">" : "<tr>") + line(rows[i], "td", i);
   }

@@ -6,6 +6,7 @@
 #include <refnorm/base/text.h>
 #include <refnorm/report/markup.h>
 #include <refnorm/report/sweep_answer.h>
+#include <refnorm/report/sweep_table.h>
 
 namespace refnorm::report {
 namespace {
@@ -142,8 +143,9 @@ class Wording {
         const bool told = verdict == Verdict::kBetter || verdict == Verdict::kWorse;
         const std::string lost =
             told && pooled.lost > 0 ? fmt::format(", {} lost", times(pooled.lost, "pair")) : std::string();
-        names.push_back(told ? fmt::format("{} ({:+.2f} points, {}{})", name(arm), *pooled.difference.mean,
-                                           p_text(pooled.corrected), lost)
+        names.push_back(told ? fmt::format("{} ({} points, {}{})", name(arm),
+                                           signed_points(pooled.difference.mean), p_text(pooled.corrected),
+                                           lost)
                              : name(arm));
       }
       return names.empty() ? "" : fmt::format("{} {}", enumerated(names), what);
