@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 
 #include <fmt/format.h>
 
@@ -9,25 +8,6 @@
 
 namespace refnorm::report {
 namespace {
-
-struct Pairs {
-  std::vector<double> best, other;
-};
-
-Pairs pair_by_seed(const Arm& best, const Arm& other) {
-  std::map<std::uint64_t, double> of_best;
-  for (const Run& run : best.runs) {
-    if (run.test_error) of_best[run.seed] = *run.test_error;
-  }
-  Pairs pairs;
-  for (const Run& run : other.runs) {
-    const auto found = of_best.find(run.seed);
-    if (!run.test_error || found == of_best.end()) continue;
-    pairs.best.push_back(found->second);
-    pairs.other.push_back(*run.test_error);
-  }
-  return pairs;
-}
 
 std::optional<std::size_t> lowest_mean(const std::vector<Arm>& arms) {
   std::optional<std::size_t> best;
@@ -42,7 +22,7 @@ Comparison compare(const Arm& best, const Arm& other, double confidence) {
   Comparison comparison;
   if (!other.test_error.mean) return comparison;
   const Pairs pairs = pair_by_seed(best, other);
-  comparison.difference = paired_difference(pairs.best, pairs.other, confidence);
+  comparison.difference = paired_difference(pairs.first, pairs.second, confidence);
   const auto& interval = comparison.difference.interval;
   if (!interval) {
     comparison.standing = Standing::kTooFewSeeds;
@@ -190,7 +170,7 @@ Answer answer(const Result& result) {
   if (answer.best) {
     const Arm& best = result.arms[*answer.best];
     for (std::size_t i = 0; i < result.arms.size(); ++i) {
-      if (i != *answer.best && pair_by_seed(best, result.arms[i]).best.size() >= 2) ++answer.compared;
+      if (i != *answer.best && pair_by_seed(best, result.arms[i]).first.size() >= 2) ++answer.compared;
     }
     if (answer.compared > 1) answer.confidence = 1 - 0.05 / static_cast<double>(answer.compared);
     for (std::size_t i = 0; i < result.arms.size(); ++i) {

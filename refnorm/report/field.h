@@ -26,6 +26,7 @@ class Field {
   Field at(std::size_t index) const;
 
   bool is_null() const { return value_->is_null(); }
+  const Json& json() const { return *value_; }
   std::size_t array_size() const;
   const Json& object() const;
   std::string text() const;

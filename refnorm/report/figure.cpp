@@ -206,18 +206,8 @@ std::vector<LegendEntry> legend(const Result& result, const std::vector<ArmTrace
   return entries;
 }
 
-std::string wrap_svg(const Result& result, double height, const std::string& body) {
-  return fmt::format(
-             "<svg class=\"refnorm-curves\" xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" "
-             "height=\"{1:.0f}\" "
-             "viewBox=\"0 0 {0:.0f} {1:.0f}\" font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, "
-             "'DejaVu "
-             "Sans', sans-serif\" role=\"img\" aria-label=\"{2}\">\n",
-             Layout::kWidth, height, escape_markup("Training accuracy against step: " + title(result))) +
-         plot_style() +
-         fmt::format("<rect class=\"ground\" width=\"{:.0f}\" height=\"{:.0f}\" fill=\"#ffffff\"/>\n",
-                     Layout::kWidth, height) +
-         body + "</svg>\n";
+std::string svg_label(const Result& result) {
+  return "Training accuracy against step: " + title(result);
 }
 
 }  // namespace
@@ -226,7 +216,7 @@ std::string curves_svg(const Result& result, const std::vector<ArmTraces>& trace
   const Figure figure = prepare(traces);
   if (figure.most_points == 0) {
     return wrap_svg(
-        result, 80,
+        svg_label(result), 80,
         draw_text(Layout::kWidth / 2, 44, "label", "middle",
                   "No training curve: no run that can be shown left a step in its metrics.jsonl."));
   }
@@ -240,7 +230,7 @@ std::string curves_svg(const Result& result, const std::vector<ArmTraces>& trace
   below.top = top.top + Layout::kPanelHeight + 94;
   if (half > 0) below.title += fmt::format("; moving mean over {} points", 2 * half + 1);
   body += draw_panel(top, 0) + draw_panel(below, 1);
-  return wrap_svg(result, below.top + Layout::kPanelHeight + 54, body);
+  return wrap_svg(svg_label(result), below.top + Layout::kPanelHeight + 54, body);
 }
 
 }  // namespace refnorm::report

@@ -12,14 +12,6 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-std::string paragraph(const std::string& text, const char* kind = "") {
-  return fmt::format("<p{}>{}</p>\n", *kind ? fmt::format(" class=\"{}\"", kind) : "", escape_markup(text));
-}
-
-std::string heading(const char* text) {
-  return fmt::format("<h2>{}</h2>\n", escape_markup(text));
-}
-
 /// The names of a kind of values, over all runs, in the order in which they first appear.
 std::vector<std::string> names_of(const Result& result, NamedValues Run::*values) {
   std::vector<std::string> names;
@@ -161,16 +153,6 @@ std::string run_section(const Result& result) {
          "</details>\n";
 }
 
-std::string setup_section(const Result& result) {
-  const auto column = [](const char* name, const Json& values) {
-    return values.empty() ? ""
-                          : fmt::format("<section>\n<h3>{}</h3>\n{}</section>\n", name, generic_html(values));
-  };
-  const std::string columns = column("Set-up", result.setup) + column("Machine", result.machine);
-  if (columns.empty()) return {};
-  return fmt::format("{}<div class=\"columns\">\n{}</div>\n", heading("Set-up and machine"), columns);
-}
-
 std::string reading_section() {
   return heading("How to read this") +
          "<ul>\n"
@@ -186,7 +168,7 @@ std::string reading_section() {
          "<li>Intervals speak of chance between seeds only: not of other data, networks or learning "
          "rates.</li>\n"
          "<li>In the curves, resting the pointer on a line, band or point shows its arm, step and "
-         "value.</li>\n"
+         "value; an arm’s name in the legend sets its curve off, for good when clicked.</li>\n"
          "<li>Made from <code>result.json</code> and the runs’ <code>metrics.jsonl</code> beside this file, "
          "and from nothing "
          "else.</li>\n"
@@ -195,42 +177,8 @@ std::string reading_section() {
 
 }  // namespace
 
-std::string key_words(const std::string& key) {
-  std::string words = key;
-  if (words.ends_with("_pct")) words.replace(words.size() - 3, 3, "%");
-  std::replace(words.begin(), words.end(), '_', ' ');
-  return words;
-}
-
-std::string html_table(const std::vector<std::string>& head, const Rows& rows, std::size_t text_columns,
-                       std::optional<std::size_t> strong) {
-  const auto line = [&](const std::vector<std::string>& cells, const char* tag) {
-    std::string out;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      const char* kind = i >= text_columns              ? ""
-                         : display_width(cells[i]) > 30 ? " class=\"words long\""
-                                                        : " class=\"words\"";
-      out += fmt::format("<{}{}>{}</{}>", tag, kind, escape_markup(cells[i]), tag);
-    }
-    return out + "</tr>\n";
-  };
-  std::string out = "<div class=\"scroll\"><table>\n<thead>\n<tr>" + line(head, "th") + "</thead>\n<tbody>\n";
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    out += (strong == i ? "<tr class=\"strong\">" : "<tr>") + line(rows[i], "td");
-  }
-  return out + "</tbody>\n</table></div>\n";
-}
-
 std::string html_page(const Result& result, const Answer& answer, const std::string& curves) {
-  std::string out = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, "
-      "initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n"
-      "</head>\n<body>\n<main>\n",
-      escape_markup(title(result)), page_style());
-  out += paragraph("Comparison of normalizations", "kicker");
-  out += fmt::format("<h1>{}</h1>\n", escape_markup(result.recipe));
-  if (!result.note.empty()) out += paragraph(result.note, "note");
+  std::string out = page_start("Comparison of normalizations", result);
   out += paragraph(answer.sentence, "answer");
   const std::string setup = setup_line(result.setup);
   if (!setup.empty()) out += paragraph(setup, "faint");
@@ -244,7 +192,7 @@ std::string html_page(const Result& result, const Answer& answer, const std::str
   out += run_section(result);
   out += setup_section(result);
   out += reading_section();
-  return out + "</main>\n</body>\n</html>\n";
+  return out + page_end();
 }
 
 }  // namespace refnorm::report

@@ -1,4 +1,4 @@
-#include <refnorm/report/html.h>
+#include <refnorm/report/page.h>
 
 namespace refnorm::report {
 
@@ -20,6 +20,9 @@ p, ul { margin: 8px 0; max-width: 76ch; }
   border-radius: 4px; color: var(--accent); margin: 0 0 8px; overflow-wrap: anywhere; }
 .answer { font-size: 19px; line-height: 1.45; border-left: 4px solid var(--accent); padding: 4px 0 4px 18px; margin: 16px 0 8px;
   max-width: 68ch; overflow-wrap: anywhere; }
+.answer p { margin: 6px 0; max-width: none; }
+.cautions { padding-left: 1.2em; }
+pre { background: var(--panel); padding: 10px 14px; font-size: 14px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .faint, figcaption { color: var(--faint); font-size: 14px; }
 .scroll { overflow-x: auto; margin: 12px 0; }
 table { border-collapse: collapse; font-size: 14.5px; font-variant-numeric: tabular-nums; }
@@ -27,7 +30,7 @@ th, td { padding: 7px 9px; border-bottom: 1px solid var(--rule); text-align: rig
 th { font-weight: 600; vertical-align: bottom; color: var(--faint); border-bottom: 1.5px solid var(--faint); white-space: normal; }
 th.words, td.words { text-align: left; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 15em; }
-tr.strong td { font-weight: 600; background: var(--panel); }
+tr.strong td, td.strong { font-weight: 600; background: var(--panel); }
 th:first-child, td:first-child { padding-left: 6px; }
 figure { margin: 12px 0; }
 figure svg { display: block; width: 100%; height: auto; min-width: 620px; }

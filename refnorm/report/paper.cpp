@@ -10,12 +10,6 @@
 namespace refnorm::report {
 namespace {
 
-std::string scalar(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_null()) return "–";
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
@@ -56,7 +50,7 @@ std::string beside_ours(const Result& result, const std::string& key, const Json
   std::vector<std::vector<std::string>> rows;
   const bool comparable = ours(key, nullptr).has_value();
   for (const auto& member : figures.items()) {
-    rows.push_back({member.key(), scalar(member.value())});
+    rows.push_back({member.key(), plain_value(member.value())});
     if (comparable) rows.back().push_back(*ours(key, arm_called(result, member.key())));
   }
   std::vector<std::string> head{key_words(key), "paper"};
@@ -65,18 +59,6 @@ std::string beside_ours(const Result& result, const std::string& key, const Json
 }
 
 }  // namespace
-
-std::string generic_html(const Json& value) {
-  if (!value.is_structured()) return escape_markup(scalar(value));
-  std::string out = value.is_object() ? "<dl>\n" : "<ul>\n";
-  for (const auto& member : value.items()) {
-    const std::string inner = generic_html(member.value());
-    out += value.is_object()
-               ? fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_markup(key_words(member.key())), inner)
-               : fmt::format("<li>{}</li>\n", inner);
-  }
-  return out + (value.is_object() ? "</dl>\n" : "</ul>\n");
-}
 
 std::string paper_section(const Result& result, const Answer& answer) {
   if (!result.paper.is_object() || result.paper.empty()) return {};

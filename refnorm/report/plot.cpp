@@ -102,9 +102,10 @@ std::string draw_band(const Line& line, const Frame& frame) {
   }
   path.pop_back();
   return fmt::format(
-      "<polygon class=\"fill{}\" points=\"{}\" fill=\"{}\" fill-opacity=\"0.16\">{}</polygon>\n",
-      colour_class(line.style), path, colour(line.style),
-      title_element(line.title + ", band: lowest to highest seed"));
+      "<polygon class=\"fill{}\" data-arm=\"{}\" points=\"{}\" fill=\"{}\" "
+      "fill-opacity=\"0.16\">{}</polygon>\n",
+      colour_class(line.style), line.style, path, colour(line.style),
+      title_element(line.title + ", " + line.band_title));
 }
 
 std::string draw_line(const Line& line, const Frame& frame) {
@@ -112,15 +113,17 @@ std::string draw_line(const Line& line, const Frame& frame) {
   for (const Vertex& v : line.vertices) path += fmt::format("{:.1f},{:.1f} ", frame.x(v.x), frame.y(v.y));
   path.pop_back();
   std::string out = fmt::format(
-      "<polyline class=\"line{}\" points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" "
+      "<polyline class=\"line{}\" data-arm=\"{}\" points=\"{}\" fill=\"none\" stroke=\"{}\" "
+      "stroke-width=\"{}\" "
       "stroke-dasharray=\"{}\" stroke-linejoin=\"round\">{}</polyline>\n",
-      colour_class(line.style), path, colour(line.style), line.stops_short ? "1.1" : "2", dashes(line.style),
-      title_element(line.title));
-  const bool dot = line.vertices.size() == 1 && !line.stops_short;
-  if (dot) {
-    out += fmt::format("<circle class=\"fill{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"/>\n",
-                       colour_class(line.style), frame.x(line.vertices.front().x),
-                       frame.y(line.vertices.front().y), colour(line.style));
+      colour_class(line.style), line.style, path, colour(line.style), line.stops_short ? "1.1" : "2",
+      dashes(line.style), title_element(line.title));
+  const bool dots = (line.dots || line.vertices.size() == 1) && !line.stops_short;
+  for (std::size_t i = 0; dots && i < line.vertices.size(); ++i) {
+    out += fmt::format(
+        "<circle class=\"fill{}\" data-arm=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"/>\n",
+        colour_class(line.style), line.style, frame.x(line.vertices[i].x), frame.y(line.vertices[i].y),
+        colour(line.style));
   }
   return out;
 }
@@ -131,10 +134,11 @@ std::string draw_cross(const Line& line, const Frame& frame) {
   const double x = frame.x(end.x);
   const double y = frame.y_inside(end.y);
   return fmt::format(
-      "<path class=\"line{0}\" d=\"M{1:.1f} {2:.1f}l10 10m0 -10l-10 10\" stroke=\"{3}\" stroke-width=\"2.4\" "
+      "<path class=\"line{0}\" data-arm=\"{5}\" d=\"M{1:.1f} {2:.1f}l10 10m0 -10l-10 10\" stroke=\"{3}\" "
+      "stroke-width=\"2.4\" "
       "fill=\"none\" pointer-events=\"bounding-box\">{4}</path>\n",
       colour_class(line.style), x - 5, y - 5, colour(line.style),
-      title_element(line.title + "; " + end.title));
+      title_element(line.title + (end.title.empty() ? "" : "; " + end.title)), line.style);
 }
 
 std::string draw_points(const Line& line, const Frame& frame) {
@@ -143,13 +147,28 @@ std::string draw_points(const Line& line, const Frame& frame) {
   std::string out;
   for (std::size_t i = (line.vertices.size() - 1) % every; i < line.vertices.size(); i += every) {
     const Vertex& v = line.vertices[i];
-    out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" fill=\"transparent\">{}</circle>\n",
-                       frame.x(v.x), frame.y(v.y), title_element(v.title));
+    out += fmt::format(
+        "<circle data-arm=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" fill=\"transparent\">{}</circle>\n",
+        line.style, frame.x(v.x), frame.y(v.y), title_element(v.title));
   }
   return out;
 }
 
 }  // namespace
+
+std::string wrap_svg(const std::string& label, double height, const std::string& body) {
+  return fmt::format(
+             "<svg class=\"refnorm-curves\" xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" "
+             "height=\"{1:.0f}\" "
+             "viewBox=\"0 0 {0:.0f} {1:.0f}\" font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, "
+             "'DejaVu "
+             "Sans', sans-serif\" role=\"img\" aria-label=\"{2}\">\n",
+             Layout::kWidth, height, escape_markup(label)) +
+         plot_style() +
+         fmt::format("<rect class=\"ground\" width=\"{:.0f}\" height=\"{:.0f}\" fill=\"#ffffff\"/>\n",
+                     Layout::kWidth, height) +
+         body + "</svg>\n";
+}
 
 std::string plot_style() {
   std::string rules =
@@ -160,7 +179,10 @@ std::string plot_style() {
     rules += fmt::format(".refnorm-curves .line{0}{{stroke:{1}}}.refnorm-curves .fill{0}{{fill:{1}}}", i,
                          kColours.at(i).dark);
   }
-  return fmt::format("<style>@media screen and (prefers-color-scheme: dark){{{}}}</style>\n", rules);
+  return fmt::format(
+      "<style>.refnorm-curves .dim{{opacity:.14}}.refnorm-curves .entry{{cursor:pointer}}@media screen and "
+      "(prefers-color-scheme: dark){{{}}}</style>\n",
+      rules);
 }
 
 std::string draw_text(double x, double y, const char* kind, const char* anchor, const std::string& text) {
@@ -210,12 +232,16 @@ std::string draw_legend(const std::vector<LegendEntry>& entries, double& top) {
       top += kRow;
     }
     out += fmt::format(
+        "<g class=\"entry\" data-arm=\"{}\">\n<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" "
+        "height=\"{:.0f}\" fill=\"transparent\"/>\n",
+        entry.style, x - 4, top, width + 8, kRow);
+    out += fmt::format(
         "<line class=\"line{0}\" x1=\"{1:.1f}\" y1=\"{2:.1f}\" x2=\"{3:.1f}\" y2=\"{2:.1f}\" stroke=\"{4}\" "
         "stroke-width=\"2.4\" stroke-dasharray=\"{5}\"/>\n",
         colour_class(entry.style), x, top + 12, x + kSample, colour(entry.style), dashes(entry.style));
-    out +=
-        fmt::format("<text class=\"ink\" x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"14\" fill=\"{}\">{}</text>\n",
-                    x + kSample + 8, top + 16.5, kInk, escape_markup(name));
+    out += fmt::format(
+        "<text class=\"ink\" x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"14\" fill=\"{}\">{}</text>\n</g>\n",
+        x + kSample + 8, top + 16.5, kInk, escape_markup(name));
     x += width + kGap;
   }
   top += kRow;

@@ -18,7 +18,9 @@ struct Line {
   std::size_t style = 0;  ///< colour and dash pattern, by arm
   std::string title;
   std::vector<Vertex> vertices;
-  bool band = false;         ///< whether to fill between low and high
+  bool band = false;  ///< whether to fill between low and high
+  std::string band_title = "band: lowest to highest seed";
+  bool dots = false;         ///< whether to draw the vertices
   bool stops_short = false;  ///< thin, ending in a cross: a run that diverged
 };
 
@@ -39,6 +41,9 @@ struct Layout {
   static constexpr double kWidth = 920, kLeft = 64, kRight = 36, kPanelHeight = 290;
 };
 
+/// The whole picture around its body; `label` says in words what it shows.
+std::string wrap_svg(const std::string& label, double height, const std::string& body);
+
 /// The <style> element: the light colours stand on the marks themselves, so that it reads everywhere; this
 /// adds the dark ones where the reader's screen is dark.
 std::string plot_style();
@@ -46,6 +51,7 @@ std::string plot_style();
 /// Draws frame, grid, ticks, titles, bands, lines, crosses and the points that the pointer finds.
 std::string draw_panel(const Panel& panel, std::size_t index);
 
+/// Marks of an arm and its legend entry carry data-arm, by which the page's script finds them.
 /// Draws the entries in rows from y = `top` on; adds the height they take to `top`.
 std::string draw_legend(const std::vector<LegendEntry>& entries, double& top);
 

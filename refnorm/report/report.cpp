@@ -1,14 +1,28 @@
 #include <refnorm/base/file.h>
+#include <refnorm/base/json.h>
 #include <refnorm/report/answer.h>
 #include <refnorm/report/curves.h>
 #include <refnorm/report/html.h>
 #include <refnorm/report/report.h>
+#include <refnorm/report/sweep_page.h>
+#include <refnorm/report/sweep_table.h>
 #include <refnorm/report/table.h>
 
 namespace refnorm::report {
 
 void write_report(const std::filesystem::path& folder) {
-  const Result result = read_result(folder);
+  const std::filesystem::path file = folder / "result.json";
+  const Json document = read_json(file);
+  if (is_sweep(document)) {
+    const Sweep sweep = parse_sweep(document, file.string());
+    const SweepAnswer found = answer(sweep);
+    const std::string table = markdown_table(sweep, found);
+    const std::string page = html_page(sweep, found);
+    write_file(folder / "table.md", table);
+    write_file(folder / "report.html", page);
+    return;
+  }
+  const Result result = parse_result(document, file.string());
   const Answer found = answer(result);
   const std::string curves = curves_svg(result, read_traces(folder, result));
   const std::string table = markdown_table(result, found);
@@ -23,7 +37,13 @@ std::string terminal_table(const Result& result) {
 }
 
 std::string terminal_table(const std::filesystem::path& folder) {
-  return terminal_table(read_result(folder));
+  const std::filesystem::path file = folder / "result.json";
+  const Json document = read_json(file);
+  if (is_sweep(document)) {
+    const Sweep sweep = parse_sweep(document, file.string());
+    return plain_table(sweep, answer(sweep));
+  }
+  return terminal_table(parse_result(document, file.string()));
 }
 
 }  // namespace refnorm::report

@@ -8,7 +8,8 @@
 namespace refnorm::report {
 
 /// Makes table.md, curves.svg and report.html in a comparison's folder from its result.json and its runs'
-/// metrics.jsonl, and from nothing else: the same files give the same bytes. Throws UserError of one line
+/// metrics.jsonl, or table.md and report.html in a sweep's from its result.json, and from nothing else: the
+/// same files give the same bytes. Throws UserError of one line
 /// where those are malformed; nothing is written then.
 void write_report(const std::filesystem::path& folder);
 

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
-#include <refnorm/report/field.h>
 #include <refnorm/report/result.h>
 
 namespace refnorm::report {
@@ -19,14 +19,6 @@ NamedValues parse_values(const std::optional<Field>& field) {
     values.emplace_back(member.key(), field->at(member.key()).percent_or_null());
   }
   return values;
-}
-
-std::string parse_folder(const Field& field) {
-  const std::filesystem::path folder = field.name();
-  const bool leaves =
-      std::any_of(folder.begin(), folder.end(), [](const auto& part) { return part == ".."; });
-  if (folder.is_absolute() || leaves) field.fail_saying("expected a folder inside the comparison's");
-  return folder.string();
 }
 
 std::optional<double> parse_optional(const Field& run, const std::string& key, double high) {
@@ -133,22 +125,55 @@ std::size_t Arm::failed() const {
       std::count_if(runs.begin(), runs.end(), [](const Run& run) { return run.failed.has_value(); }));
 }
 
-Result parse_result(const Json& document, const std::string& origin) {
-  const Field root(document, origin);
-  Result result;
-  result.recipe = root.at("recipe").name();
-  if (const auto note = root.find("note")) result.note = note->text();
-  result.machine = root.at("machine").object();
-  result.setup = root.at("setup").object();
-  if (const auto paper = root.find("paper")) result.paper = paper->object();
-  const Field arms = root.at("arms");
+Pairs pair_by_seed(const Arm& first, const Arm& second) {
+  std::map<std::uint64_t, double> of_first;
+  for (const Run& run : first.runs) {
+    if (run.test_error) of_first[run.seed] = *run.test_error;
+  }
+  Pairs pairs;
+  for (const Run& run : second.runs) {
+    const auto found = of_first.find(run.seed);
+    if (!run.test_error || found == of_first.end()) continue;
+    pairs.first.push_back(found->second);
+    pairs.second.push_back(*run.test_error);
+  }
+  return pairs;
+}
+
+std::string parse_folder(const Field& field) {
+  const std::filesystem::path folder = field.name();
+  const bool leaves =
+      std::any_of(folder.begin(), folder.end(), [](const auto& part) { return part == ".."; });
+  if (folder.is_absolute() || leaves) field.fail_saying("expected a folder inside the comparison's");
+  return folder.string();
+}
+
+Experiment parse_experiment(const Field& root) {
+  Experiment experiment;
+  experiment.recipe = root.at("recipe").name();
+  if (const auto note = root.find("note")) experiment.note = note->text();
+  experiment.machine = root.at("machine").object();
+  experiment.setup = root.at("setup").object();
+  return experiment;
+}
+
+std::vector<Arm> parse_arms(const Field& arms) {
   if (arms.array_size() == 0) arms.fail_saying("expected at least one arm");
+  std::vector<Arm> parsed;
   std::set<std::string> names;
   for (std::size_t i = 0; i < arms.array_size(); ++i) {
-    result.arms.push_back(parse_arm(arms.at(i)));
-    if (!names.insert(result.arms.back().name).second)
+    parsed.push_back(parse_arm(arms.at(i)));
+    if (!names.insert(parsed.back().name).second)
       arms.at(i).at("name").fail_saying("two arms have this name");
   }
+  return parsed;
+}
+
+Result parse_result(const Json& document, const std::string& origin) {
+  const Field root(document, origin);
+  Result result{parse_experiment(root), {}, {}};
+  if (const auto paper = root.find("paper")) result.paper = paper->object();
+  result.arms = parse_arms(root.at("arms"));
   return result;
 }
 

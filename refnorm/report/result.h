@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <refnorm/base/json.h>
+#include <refnorm/report/field.h>
 #include <refnorm/report/statistics.h>
 
 namespace refnorm::report {
@@ -45,10 +46,21 @@ struct Arm {
   std::size_t failed() const;
 };
 
-/// A comparison's result.json, as docs/files.md describes it.
-struct Result {
+/// The test errors of two arms over the seeds where both count, in the same order.
+struct Pairs {
+  std::vector<double> first, second;
+};
+Pairs pair_by_seed(const Arm& first, const Arm& second);
+
+/// What was run on what.
+struct Experiment {
   std::string recipe, note;
-  Json machine = Json::object(), setup = Json::object(), paper;  ///< shown as they are; `paper` may be null
+  Json machine = Json::object(), setup = Json::object();  ///< shown as they are
+};
+
+/// A comparison's result.json, as docs/files.md describes it.
+struct Result : Experiment {
+  Json paper;  ///< shown as it is; may be null
   std::vector<Arm> arms;
 };
 
@@ -58,5 +70,11 @@ Result parse_result(const Json& document, const std::string& origin);
 
 /// Reads `folder`/result.json.
 Result read_result(const std::filesystem::path& folder);
+
+/// The parts that the result of a sweep shares. At least one arm, and no two of one name.
+Experiment parse_experiment(const Field& root);
+std::vector<Arm> parse_arms(const Field& arms);
+/// A folder below the one that the result lies in.
+std::string parse_folder(const Field& field);
 
 }  // namespace refnorm::report

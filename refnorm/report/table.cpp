@@ -36,12 +36,13 @@ std::string padded(const std::string& text, std::size_t width, bool right) {
   return right ? space + text : text + space;
 }
 
+}  // namespace
+
 std::string plain_value(const Json& value) {
+  if (value.is_null()) return "–";
   return value.is_string() ? value.get<std::string>()
                            : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
-
-}  // namespace
 
 std::string mark(Standing standing) {
   switch (standing) {
@@ -82,8 +83,9 @@ Table main_table(const Result& result, const Answer& answer, bool modes) {
   return table;
 }
 
-std::string title(const Result& result) {
-  return result.note.empty() ? result.recipe : fmt::format("{} ({})", result.recipe, result.note);
+std::string title(const Experiment& experiment) {
+  if (experiment.note.empty()) return experiment.recipe;
+  return fmt::format("{} ({})", experiment.recipe, experiment.note);
 }
 
 std::string setup_line(const Json& setup) {
@@ -132,31 +134,25 @@ std::vector<std::string> footnotes(const Answer& answer, bool modes) {
   return notes;
 }
 
-std::string markdown_table(const Result& result, const Answer& answer) {
-  const Table table = main_table(result, answer);
-  std::string out =
-      fmt::format("# {}\n\n{}\n\n", escape_markdown(title(result)), escape_markdown(answer.sentence));
-  const std::string setup = setup_line(result.setup);
-  if (!setup.empty()) out += fmt::format("Set-up: {}.\n\n", escape_markdown(setup));
-  const auto line = [&](const std::vector<std::string>& cells, bool strong) {
+std::string markdown_rows(const Table& table, const StrongCell& strong) {
+  std::string out;
+  constexpr std::size_t kHead = std::size_t(-1);
+  const auto line = [&](const std::vector<std::string>& cells, std::size_t row) {
     for (std::size_t i = 0; i < cells.size(); ++i) {
       const std::string cell = escape_markdown(cells[i]);
-      out += strong && i < 3 && i != 1 ? fmt::format("| **{}** ", cell) : fmt::format("| {} ", cell);
+      out += row != kHead && strong && strong(row, i) ? fmt::format("| **{}** ", cell)
+                                                      : fmt::format("| {} ", cell);
     }
     out += "|\n";
   };
-  line(table.head, false);
+  line(table.head, kHead);
   for (std::size_t i = 0; i < table.head.size(); ++i) out += i < table.text_columns ? "|:--" : "|--:";
   out += "|\n";
-  for (std::size_t i = 0; i < table.rows.size(); ++i)
-    line(table.rows[i], answer.arms[i].standing == Standing::kBest);
-  out += "\n";
-  for (const std::string& note : footnotes(answer)) out += fmt::format("- {}\n", escape_markdown(note));
+  for (std::size_t i = 0; i < table.rows.size(); ++i) line(table.rows[i], i);
   return out;
 }
 
-std::string plain_table(const Result& result, const Answer& answer) {
-  const Table table = main_table(result, answer);
+std::string plain_rows(const Table& table) {
   std::vector<std::vector<std::string>> lines{table.head};
   lines.insert(lines.end(), table.rows.begin(), table.rows.end());
   std::vector<std::size_t> widths(table.head.size(), 0);
@@ -166,7 +162,7 @@ std::string plain_table(const Result& result, const Answer& answer) {
       widths[i] = std::max(widths[i], display_width(cells[i]));
     }
   }
-  std::string out = fmt::format("{}\n\n", one_line(title(result)));
+  std::string out;
   for (const auto& cells : lines) {
     std::string text;
     for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -175,7 +171,26 @@ std::string plain_table(const Result& result, const Answer& answer) {
     text.erase(text.find_last_not_of(' ') + 1);
     out += text + "\n";
   }
-  out += fmt::format("\n{}\n", answer.sentence);
+  return out;
+}
+
+std::string markdown_table(const Result& result, const Answer& answer) {
+  const Table table = main_table(result, answer);
+  std::string out =
+      fmt::format("# {}\n\n{}\n\n", escape_markdown(title(result)), escape_markdown(answer.sentence));
+  const std::string setup = setup_line(result.setup);
+  if (!setup.empty()) out += fmt::format("Set-up: {}.\n\n", escape_markdown(setup));
+  out += markdown_rows(table, [&](std::size_t row, std::size_t column) {
+    return answer.arms[row].standing == Standing::kBest && (column == 0 || column == 2);
+  });
+  out += "\n";
+  for (const std::string& note : footnotes(answer)) out += fmt::format("- {}\n", escape_markdown(note));
+  return out;
+}
+
+std::string plain_table(const Result& result, const Answer& answer) {
+  std::string out = fmt::format("{}\n\n{}\n{}\n", one_line(title(result)),
+                                plain_rows(main_table(result, answer)), answer.sentence);
   const std::vector<std::string> notes = footnotes(answer);
   if (answer.best) out += fmt::format("{}\n", notes.front());
   return out;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,13 +37,23 @@ std::optional<double> mean_over_runs(const Arm& arm, Get get) {
 }
 
 /// "lenet5-mnist", with the note in brackets where there is one.
-std::string title(const Result& result);
+std::string title(const Experiment& experiment);
 
 /// "lenet5 on mnist · 10 epochs · batch 128 …": the set-up's plain members, in the file's order.
 std::string setup_line(const Json& setup);
 
 /// What the columns and marks mean, a sentence each.
 std::vector<std::string> footnotes(const Answer& answer, bool modes = true);
+
+/// A scalar of a result as it stands there; "–" for null.
+std::string plain_value(const Json& value);
+
+/// Which cells to set off; may be empty.
+using StrongCell = std::function<bool(std::size_t row, std::size_t column)>;
+
+/// The table in Markdown, and for a terminal with its columns aligned.
+std::string markdown_rows(const Table& table, const StrongCell& strong = {});
+std::string plain_rows(const Table& table);
 
 /// table.md: title, answer, set-up, table and footnotes.
 std::string markdown_table(const Result& result, const Answer& answer);

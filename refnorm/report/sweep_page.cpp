@@ -1,0 +1,151 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <refnorm/base/text.h>
+#include <refnorm/report/markup.h>
+#include <refnorm/report/page.h>
+#include <refnorm/report/sweep_figure.h>
+#include <refnorm/report/sweep_page.h>
+#include <refnorm/report/sweep_table.h>
+
+namespace refnorm::report {
+namespace {
+
+std::string html_of(const Table& table, const StrongCell& strong = {}) {
+  return html_table(table.head, table.rows, table.text_columns, std::nullopt, strong);
+}
+
+std::string notes(const std::vector<std::string>& sentences) {
+  std::string out;
+  for (const std::string& sentence : sentences) out += paragraph(sentence, "faint");
+  return out;
+}
+
+std::string list(const std::vector<std::string>& sentences, const char* kind) {
+  if (sentences.empty()) return {};
+  std::string out = fmt::format("<ul class=\"{}\">\n", kind);
+  for (const std::string& sentence : sentences) out += fmt::format("<li>{}</li>\n", escape_markup(sentence));
+  return out + "</ul>\n";
+}
+
+std::string answer_section(const Sweep& sweep, const SweepAnswer& answer) {
+  std::string out = "<div class=\"answer\">\n";
+  for (const std::string& sentence : answer.sentences) out += paragraph(sentence);
+  out += "</div>\n" + list(answer.cautions, "cautions");
+  const std::string setup = setup_line(sweep.setup);
+  return setup.empty() ? out : out + paragraph(setup, "faint");
+}
+
+std::string error_section(const Sweep& sweep, const SweepAnswer& answer) {
+  const auto strong = [&](std::size_t row, std::size_t column) { return is_best(answer, row, column); };
+  return heading("Test error, % (arms by settings)") + html_of(error_table(sweep, answer), strong) +
+         notes(error_notes(sweep, answer));
+}
+
+std::string pooled_section(const Sweep& sweep, const SweepAnswer& answer) {
+  if (sweep.arms().size() < 2) return {};
+  std::string out = fmt::format("<h2>Against {}, over all settings</h2>\n",
+                                escape_markup(sweep.arms()[answer.baseline].name));
+  out += html_of(pooled_table(sweep, answer)) + notes(pooled_notes(sweep, answer));
+  if (sweep.settings.size() < 2) return out;
+  return out + "<details>\n<summary>Setting by setting</summary>\n" + html_of(setting_table(sweep, answer)) +
+         paragraph(fmt::format("Paired by seed; corrected after Holm for all {} comparison{} of this table. The "
+                               "95 % intervals are Student's t, each for itself.",
+                               answer.comparisons, answer.comparisons == 1 ? "" : "s"),
+                   "faint") +
+         "</details>\n";
+}
+
+std::string figure(const std::string& svg) {
+  return "<figure class=\"scroll\">\n" + svg + "</figure>\n";
+}
+
+std::string figure_sections(const Sweep& sweep, const SweepAnswer& answer) {
+  std::string out;
+  if (const std::string skew = skew_svg(sweep, answer); !skew.empty())
+    out += heading("Error against skew") + figure(skew) +
+           paragraph(
+               "Small batches are skewed, too: even i.i.d. ones of a few samples miss most labels. Settings of "
+               "one skew may differ in other things, such as the size of a batch.",
+               "faint");
+  if (const std::string heat = heat_svg(sweep, answer); !heat.empty()) {
+    const std::string baseline = sweep.arms()[answer.baseline].name;
+    out += fmt::format("<h2>Error as a multiple of {}’s</h2>\n", escape_markup(baseline)) + figure(heat) +
+           paragraph(fmt::format("Below 1 and blue: a lower error than {0}'s; above 1 and orange: a higher one; "
+                                 "full colour from a quarter or four times on. Bold and underlined: told apart "
+                                 "from {0} in that setting, after correction. ×: no seed with which both "
+                                 "finished. Seeds with which one of the two diverged are left out.",
+                                 baseline),
+                     "faint");
+  }
+  return out;
+}
+
+std::string tuning_words(const Sweep& sweep) {
+  if (!sweep.tuned) return "Chosen for each arm and setting before the runs that are compared.";
+  std::vector<std::string> values;
+  for (const double value : sweep.tuned->values) values.push_back(fmt::format("{:.6g}", value));
+  std::vector<std::string> seeds;
+  for (const std::uint64_t seed : sweep.tuned->seeds) seeds.push_back(fmt::format("{}", seed));
+  return fmt::format("{}: chosen for each arm and setting from {} by the {}, with seeds of their own ({}).",
+                     sweep.tuned->key, join(values, ", "), sweep.tuned->rule, join(seeds, ", "));
+}
+
+std::string rate_section(const Sweep& sweep) {
+  const Table rates = rate_table(sweep);
+  if (rates.rows.empty()) return {};
+  std::string out = heading("Learning rates") + html_of(rates) + paragraph(tuning_words(sweep), "faint");
+  const bool edge = std::any_of(sweep.settings.begin(), sweep.settings.end(), [](const Setting& setting) {
+    return std::any_of(setting.rates.begin(), setting.rates.end(), at_the_edge);
+  });
+  if (edge)
+    out += paragraph("⚠ the lowest or the highest of the values tried: a better one may lie beyond them.", "faint");
+  const Table trials = trial_table(sweep);
+  if (trials.rows.empty()) return out;
+  return out + "<details>\n<summary>Every value tried</summary>\n" + html_of(trials) + "</details>\n";
+}
+
+std::string again_section(const Sweep& sweep) {
+  std::size_t runs = 0;
+  for (const Setting& setting : sweep.settings) {
+    for (const Arm& arm : setting.arms) runs += arm.runs.size();
+  }
+  std::string out = heading("What was run");
+  out += paragraph(fmt::format("{} runs: {} arms in {} settings, in {}.", runs, sweep.arms().size(),
+                               sweep.settings.size(), readable_duration(sweep.seconds)));
+  out += fmt::format("<p>To run it again:</p>\n<pre><code>{}</code></pre>\n", escape_markup(sweep.command));
+  for (const SweepAxis& axis : sweep.axes)
+    out += paragraph(fmt::format("{}: {}", axis.key, join(axis.values, ", ")), "faint");
+  return out + setup_section(sweep);
+}
+
+std::string reading_section() {
+  return heading("How to read this") +
+         "<ul>\n"
+         "<li>A setting is one way to make batches. In each, every arm is the same network, data and schedule "
+         "with another normalization; each seed sets the initial weights and the order of the data.</li>\n"
+         "<li>The test set is read once, at the end of a run. Lower error is better; differences are in "
+         "percentage points.</li>\n"
+         "<li>A sign-flip test asks how often differences as large would come about if the two arms were alike "
+         "and chance gave each difference its sign. With n seeds its p cannot go below 2 / 2<sup>n</sup>.</li>\n"
+         "<li>A tie means that these runs do not show a difference, not that there is none; “not worse” says "
+         "how much of one they rule out.</li>\n"
+         "<li>A run that diverged is counted as a divergence and is not averaged; one that failed (crashed, out "
+         "of memory) is neither. An arm that loses runs is averaged over fewer, perhaps luckier, seeds.</li>\n"
+         "<li>All of this speaks of chance between seeds only: not of other data or networks.</li>\n"
+         "<li>Resting the pointer on a point, band or cell shows its values; an arm’s name in a legend sets its "
+         "line off, for good when clicked.</li>\n"
+         "<li>Made from <code>result.json</code> beside this file, and from nothing else.</li>\n"
+         "</ul>\n";
+}
+
+}  // namespace
+
+std::string html_page(const Sweep& sweep, const SweepAnswer& answer) {
+  return page_start("Which normalization to train with", sweep) + answer_section(sweep, answer) +
+         error_section(sweep, answer) + figure_sections(sweep, answer) + pooled_section(sweep, answer) +
+         rate_section(sweep) + again_section(sweep) + reading_section() + page_end();
+}
+
+}  // namespace refnorm::report

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <refnorm/report/result.h>
+
+namespace refnorm::report {
+
+/// What a sweep varies: a key of the recipe, and the values it takes.
+struct SweepAxis {
+  std::string key;
+  std::vector<std::string> values;
+};
+
+/// How a value of the recipe was chosen for each arm and setting, by runs of other seeds than those compared.
+struct Tuned {
+  std::string key;
+  std::vector<double> values;
+  std::vector<std::uint64_t> seeds;
+  std::string rule;
+};
+
+/// The learning rate of one arm in one setting.
+struct Rate {
+  struct Trial {
+    double value = 0;
+    std::optional<double> validation_error;  ///< nothing where no run of it finished
+  };
+  std::optional<double> chosen;
+  std::vector<Trial> tried;
+};
+
+/// One point of the sweep: a comparison of all arms.
+struct Setting {
+  std::vector<std::size_t> places;  ///< which of each axis's values
+  std::string folder;
+  std::optional<double> divergence;  ///< of the batches' labels from the training set's, bits
+  std::vector<Arm> arms;             ///< the same ones in every setting
+  std::vector<Rate> rates;           ///< one an arm
+};
+
+/// A sweep's result.json, as docs/files.md describes it.
+struct Sweep : Experiment {
+  std::string command;
+  double seconds = 0;
+  std::vector<SweepAxis> axes;
+  std::optional<Tuned> tuned;
+  std::vector<Setting> settings;  ///< at least one
+
+  const std::vector<Arm>& arms() const { return settings.front().arms; }
+  /// The first arm whose norm is bn, with or without options, else the first one.
+  std::size_t baseline() const;
+};
+
+/// "iid, batch 16": a setting in words, or "the one setting" without an axis.
+std::string setting_words(const Sweep& sweep, const Setting& setting);
+
+/// Whether a result.json is a sweep's.
+bool is_sweep(const Json& document);
+
+/// Throws UserError of one line, naming `origin` and the field, where something is missing, of the wrong
+/// kind, out of range, or does not fit together.
+Sweep parse_sweep(const Json& document, const std::string& origin);
+
+}  // namespace refnorm::report

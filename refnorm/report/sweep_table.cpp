@@ -1,0 +1,269 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <refnorm/base/text.h>
+#include <refnorm/report/markup.h>
+#include <refnorm/report/sweep_table.h>
+
+namespace refnorm::report {
+namespace {
+
+const char* place_mark(Place place) {
+  switch (place) {
+    case Place::kBest:
+      return " ★";
+    case Place::kTie:
+      return " ≈";
+    case Place::kTooFewSeeds:
+      return " ?";
+    case Place::kDiverged:
+      return " †";
+    case Place::kWorse:
+    case Place::kNoResult:
+      break;
+  }
+  return "";
+}
+
+std::string lost_runs(const Arm& arm) {
+  std::vector<std::string> parts;
+  if (arm.test_error.diverged > 0) parts.push_back(fmt::format("{} diverged", arm.test_error.diverged));
+  if (arm.failed() > 0) parts.push_back(fmt::format("{} failed", arm.failed()));
+  return parts.empty() ? "" : fmt::format("({} of {})", join(parts, ", "), arm.runs.size());
+}
+
+std::string error_cell(const Arm& arm, Place place) {
+  if (arm.runs.empty()) return "no run yet";
+  std::string text = two_decimals(arm.test_error.mean);
+  if (const auto& ci = arm.test_error.ci95)
+    text += fmt::format(" ± {}", two_decimals((ci->high - ci->low) / 2));
+  text += place_mark(place);
+  const std::string lost = lost_runs(arm);
+  return lost.empty() ? text : fmt::format("{} {}", text, lost);
+}
+
+std::vector<std::string> settings_head(const Sweep& sweep) {
+  std::vector<std::string> head{"arm"};
+  for (const Setting& setting : sweep.settings) head.push_back(setting_words(sweep, setting));
+  return head;
+}
+
+std::string p_cell(double p) {
+  const std::string text = p_text(p);
+  return text.starts_with("p = ") ? text.substr(4) : text.substr(2);
+}
+
+std::string margin_cell(const PooledAnswer& pooled) {
+  if (pooled.not_worse) return *pooled.not_worse ? "yes" : "not shown";
+  return pooled.diverged > 0 ? "no: diverged more often" : "–";
+}
+
+std::vector<std::string> pooled_row(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm) {
+  const PooledAnswer& pooled = answer.pooled[arm];
+  const bool compared = pooled.difference.pairs > 0;
+  return {sweep.arms()[arm].name,
+          verdict_words(pooled.verdict),
+          signed_points(pooled.difference.mean),
+          signed_interval(pooled.difference.interval),
+          compared ? p_cell(pooled.p) : "–",
+          compared ? p_cell(pooled.corrected) : "–",
+          compared ? margin_cell(pooled) : "–",
+          fmt::format("{}", pooled.difference.pairs),
+          fmt::format("{}", pooled.lost),
+          fmt::format("{} of {}", pooled.diverged, pooled.runs)};
+}
+
+template <class Wanted>
+bool any_place(const SweepAnswer& answer, Wanted wanted) {
+  return std::any_of(answer.settings.begin(), answer.settings.end(), [&](const SettingAnswer& setting) {
+    return std::find(setting.places.begin(), setting.places.end(), wanted) != setting.places.end();
+  });
+}
+
+std::string paragraphs(const std::vector<std::string>& sentences, const char* separator,
+                       std::string (*escape)(std::string_view)) {
+  std::vector<std::string> escaped;
+  for (const std::string& sentence : sentences) escaped.push_back(escape(sentence));
+  return join(escaped, separator);
+}
+
+}  // namespace
+
+std::string verdict_words(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kBaseline:
+      return "baseline";
+    case Verdict::kBetter:
+      return "lower error";
+    case Verdict::kWorse:
+      return "higher error";
+    case Verdict::kTie:
+      return "tie: not told apart";
+    case Verdict::kTooFewSeeds:
+      return "too few seeds to say";
+    case Verdict::kNoResult:
+      break;
+  }
+  return "nothing to compare";
+}
+
+std::string signed_points(const std::optional<double>& value) {
+  if (!value) return "–";
+  const std::string digits = two_decimals(std::abs(*value));
+  return digits == "0.00" ? digits : (*value < 0 ? "−" : "+") + digits;
+}
+
+std::string signed_interval(const std::optional<Interval>& interval) {
+  if (!interval) return "–";
+  return fmt::format("[{}, {}]", signed_points(interval->low), signed_points(interval->high));
+}
+
+Table error_table(const Sweep& sweep, const SweepAnswer& answer) {
+  Table table{settings_head(sweep), {}, 1};
+  for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
+    std::vector<std::string> row{sweep.arms()[arm].name};
+    for (std::size_t i = 0; i < sweep.settings.size(); ++i)
+      row.push_back(error_cell(sweep.settings[i].arms[arm], answer.settings[i].places[arm]));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+bool is_best(const SweepAnswer& answer, std::size_t row, std::size_t column) {
+  return column > 0 && answer.settings[column - 1].best == row;
+}
+
+Table pooled_table(const Sweep& sweep, const SweepAnswer& answer) {
+  Table table;
+  table.head = {"arm",
+                "against " + sweep.arms()[answer.baseline].name,
+                "difference, points",
+                "95 % interval",
+                "p",
+                "p corrected",
+                fmt::format("not worse within {} points", kMargin),
+                "pairs",
+                "pairs lost",
+                "diverged"};
+  for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
+    if (arm != answer.baseline) table.rows.push_back(pooled_row(sweep, answer, arm));
+  }
+  return table;
+}
+
+Table setting_table(const Sweep& sweep, const SweepAnswer& answer) {
+  Table table;
+  table.head = {"setting", "arm", "against " + sweep.arms()[answer.baseline].name,
+                "difference, points", "95 % interval", "p", "p corrected", "pairs", "pairs lost"};
+  table.text_columns = 3;
+  for (std::size_t i = 0; i < sweep.settings.size(); ++i) {
+    for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
+      if (arm == answer.baseline) continue;
+      const AgainstBaseline& found = answer.settings[i].against[arm];
+      const bool compared = found.difference.n > 0;
+      const auto interval = found.difference.spread ? found.difference.interval : std::nullopt;
+      table.rows.push_back({setting_words(sweep, sweep.settings[i]), sweep.arms()[arm].name,
+                            verdict_words(found.verdict), signed_points(found.difference.mean),
+                            signed_interval(interval), compared ? p_cell(found.p) : "–",
+                            compared ? p_cell(found.corrected) : "–", fmt::format("{}", found.difference.n),
+                            fmt::format("{}", found.lost)});
+    }
+  }
+  return table;
+}
+
+Table rate_table(const Sweep& sweep) {
+  Table table{settings_head(sweep), {}, 1};
+  bool any = false;
+  for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
+    std::vector<std::string> row{sweep.arms()[arm].name};
+    for (const Setting& setting : sweep.settings) {
+      const Rate& rate = setting.rates[arm];
+      any = any || rate.chosen;
+      const std::string value = rate.chosen ? fmt::format("{:.6g}", *rate.chosen) : "–";
+      row.push_back(at_the_edge(rate) ? value + " ⚠" : value);
+    }
+    table.rows.push_back(std::move(row));
+  }
+  if (!any) table.rows.clear();
+  return table;
+}
+
+Table trial_table(const Sweep& sweep) {
+  Table table{{"setting", "arm", "tried", "validation error %"}, {}, 2};
+  for (const Setting& setting : sweep.settings) {
+    for (std::size_t arm = 0; arm < setting.arms.size(); ++arm) {
+      for (const Rate::Trial& trial : setting.rates[arm].tried) {
+        const bool chosen = setting.rates[arm].chosen == trial.value;
+        table.rows.push_back({setting_words(sweep, setting), setting.arms[arm].name,
+                              fmt::format("{:.6g}{}", trial.value, chosen ? " ★" : ""),
+                              trial.validation_error ? two_decimals(trial.validation_error) : "none finished"});
+      }
+    }
+  }
+  return table;
+}
+
+std::vector<std::string> error_notes(const Sweep& sweep, const SweepAnswer& answer) {
+  std::string marks = "★ lowest mean test error of the setting";
+  if (any_place(answer, Place::kTie)) marks += "; ≈ not told apart from it (p above 0.05)";
+  if (any_place(answer, Place::kTooFewSeeds)) marks += "; ? too few seeds to tell it apart from it";
+  if (any_place(answer, Place::kDiverged))
+    marks += "; † more of its runs diverged than of the ★ arm, so it does not count among the best";
+  std::vector<std::string> notes{marks + "."};
+  notes.push_back(fmt::format(
+      "Test error in percent: mean over the runs that finished ± half of Student's t 95 % interval. Arms of "
+      "one setting are paired by seed with the ★ arm in a two-sided sign-flip test, corrected after Holm for "
+      "the {} comparison{} of the setting.",
+      sweep.arms().size() - 1, sweep.arms().size() == 2 ? "" : "s"));
+  return notes;
+}
+
+std::vector<std::string> pooled_notes(const Sweep& sweep, const SweepAnswer& answer) {
+  const std::string baseline = sweep.arms()[answer.baseline].name;
+  return {fmt::format("Difference: this arm's test error minus {}'s with the same seed in the same setting; the "
+                      "mean of each setting counts the same; positive is worse. p: two-sided sign-flip test over "
+                      "all pairs, taken as independent; corrected after Holm for the {} arms.",
+                      baseline, sweep.arms().size() - 1),
+          fmt::format("Not worse within {} points: yes where the upper end of the 95 % interval lies below that, "
+                      "each interval for itself; not said of an arm that diverged more often than {}. Pairs lost: "
+                      "seeds with which one of the two diverged or failed, so that there is no difference; an arm "
+                      "that loses pairs is compared over the perhaps easier rest.",
+                      kMargin, baseline)};
+}
+
+std::string markdown_table(const Sweep& sweep, const SweepAnswer& answer) {
+  std::string out = fmt::format("# {}\n\n{}\n\n", escape_markdown(title(sweep)),
+                                paragraphs(answer.sentences, " ", escape_markdown));
+  for (const std::string& caution : answer.cautions) out += fmt::format("- {}\n", escape_markdown(caution));
+  if (!answer.cautions.empty()) out += "\n";
+  out += "## Test error\n\n" + markdown_rows(error_table(sweep, answer), [&](std::size_t row, std::size_t column) {
+           return is_best(answer, row, column);
+         });
+  out += "\n";
+  for (const std::string& note : error_notes(sweep, answer)) out += fmt::format("- {}\n", escape_markdown(note));
+  if (sweep.arms().size() > 1) {
+    out += fmt::format("\n## Against {}, over all settings\n\n",
+                       escape_markdown(sweep.arms()[answer.baseline].name));
+    out += markdown_rows(pooled_table(sweep, answer)) + "\n";
+    for (const std::string& note : pooled_notes(sweep, answer))
+      out += fmt::format("- {}\n", escape_markdown(note));
+  }
+  const Table rates = rate_table(sweep);
+  if (!rates.rows.empty()) out += "\n## Learning rates\n\n" + markdown_rows(rates);
+  const std::string setup = setup_line(sweep.setup);
+  if (!setup.empty()) out += fmt::format("\nSet-up: {}.\n", escape_markdown(setup));
+  return out + fmt::format("\nMade in {} by: {}\n", readable_duration(sweep.seconds),
+                           escape_markdown(sweep.command));
+}
+
+std::string plain_table(const Sweep& sweep, const SweepAnswer& answer) {
+  std::string out = fmt::format("{}\n\n{}\n", one_line(title(sweep)), plain_rows(error_table(sweep, answer)));
+  if (sweep.arms().size() > 1) out += plain_rows(pooled_table(sweep, answer)) + "\n";
+  out += paragraphs(answer.sentences, "\n", one_line) + "\n";
+  for (const std::string& caution : answer.cautions) out += fmt::format("{}\n", one_line(caution));
+  return out + fmt::format("{}\n", error_notes(sweep, answer).front());
+}
+
+}  // namespace refnorm::report
