@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <refnorm/data/domains.h>
 #include <refnorm/data/fetch.h>
 #include <refnorm/data/sampler.h>
 #include <refnorm/models/classifier.h>
@@ -58,15 +59,16 @@ Answer datasets() {
 
 Command list_command(CLI::App& parent) {
   const auto what = std::make_shared<std::string>();
-  CLI::App* app = parent.add_subcommand("list", "What there is: norms, models, datasets, samplers");
-  app->add_option("what", *what, "norms, models, datasets or samplers")
+  CLI::App* app = parent.add_subcommand("list", "What there is: norms, models, datasets, domains, samplers");
+  app->add_option("what", *what, "norms, models, datasets, domains or samplers")
       ->required()
-      ->check(CLI::IsMember({"norms", "models", "datasets", "samplers"}))
+      ->check(CLI::IsMember({"norms", "models", "datasets", "domains", "samplers"}))
       ->type_name("WHAT");
   return {app, [what] {
             if (*what == "norms") return norms();
             if (*what == "models") return named(models::model_kinds());
             if (*what == "datasets") return datasets();
+            if (*what == "domains") return named(data::domain_kinds());
             return named(data::sampler_kinds());
           }};
 }

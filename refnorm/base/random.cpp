@@ -2,6 +2,7 @@
 #include <utility>
 
 #include <boost/random/gamma_distribution.hpp>
+#include <boost/random/normal_distribution.hpp>
 
 #include <refnorm/base/random.h>
 
@@ -32,6 +33,10 @@ std::uint64_t RandomStream::below(std::uint64_t bound) {
 }
 
 // Boost's distributions, unlike the standard library's, are the same everywhere.
+double RandomStream::normal() {
+  return boost::random::normal_distribution<double>()(engine_);
+}
+
 double RandomStream::gamma(double shape) {
   return boost::random::gamma_distribution<double>(shape)(engine_);
 }

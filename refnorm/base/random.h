@@ -23,6 +23,9 @@ class RandomStream {
   /// Uniform in [0, 1), 53 bits.
   double uniform() { return static_cast<double>(engine_() >> 11) * 0x1.0p-53; }
 
+  /// From the normal distribution of mean 0 and deviation 1.
+  double normal();
+
   /// From the gamma distribution of that shape and scale 1. Requires shape > 0; may underflow to 0 where it
   /// is tiny.
   double gamma(double shape);

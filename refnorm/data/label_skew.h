@@ -15,7 +15,8 @@ struct Skew {
   double entropy = 0, divergence = 0;
 };
 
-/// The labels of a set, to compare batches with. `labels` are those of all samples.
+/// The labels of a set, or the groups in their place, to compare batches with. `labels` are those of all
+/// samples.
 class LabelSkew {
  public:
   explicit LabelSkew(std::vector<std::int64_t> labels);

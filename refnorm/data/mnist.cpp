@@ -24,6 +24,9 @@ class BytePictures : public ImageSet {
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
   std::int64_t channels() const override { return 1; }
   const std::vector<std::string>& class_names() const override { return class_names_; }
+  PixelScale pixel_scale() const override {
+    return {{static_cast<float>(mean_)}, {static_cast<float>(deviation_)}};
+  }
 
   Batch batch(std::span<const std::int64_t> indices) const override {
     const auto count = static_cast<std::int64_t>(indices.size());

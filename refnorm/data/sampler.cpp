@@ -1,28 +1,26 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <optional>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/base/text.h>
+#include <refnorm/data/epoch_sampler.h>
+#include <refnorm/data/group_sampler.h>
+#include <refnorm/data/image_set.h>
 #include <refnorm/data/sampler.h>
 
 namespace refnorm::data {
 namespace {
 
-using Indices = std::vector<std::int64_t>;
-
 /// What a sampler is made for.
 struct Task {
-  Indices labels;
-  std::int64_t batch_size;
-  std::uint64_t seed;
+  EpochTask epoch;
+  SampleKeys keys;
+  std::string kind;
   std::string value;  ///< what followed the kind's name; empty where nothing did
-
-  std::int64_t samples() const { return static_cast<std::int64_t>(labels.size()); }
 };
 
 /// The number that followed the kind's name, if that is all that did.
@@ -34,62 +32,13 @@ std::optional<Number> value_of(const Task& task) {
   return failure == std::errc() && end == last ? std::optional(number) : std::nullopt;
 }
 
-/// A sampler that lays out an epoch at a time: whole batches, one behind the other. What is over waits for
-/// another epoch.
-class EpochSampler : public Sampler {
- public:
-  explicit EpochSampler(const Task& task)
-      : samples_(task.samples()), batch_size_(task.batch_size), seed_(task.seed) {}
-
-  std::int64_t batches_per_epoch() const override { return samples_ / batch_size_; }
-
-  Indices batch(std::int64_t epoch, std::int64_t place) override {
-    if (epoch != epoch_) {
-      RandomStream random(seed_, "order", static_cast<std::uint64_t>(epoch));
-      order_ = order(random);
-      epoch_ = epoch;
-    }
-    const auto begin = order_.begin() + place * batch_size_;
-    return {begin, begin + batch_size_};
-  }
-
- protected:
-  /// At least batches_per_epoch() · batch_size() samples.
-  virtual Indices order(RandomStream& random) const = 0;
-  std::int64_t samples() const { return samples_; }
-  std::int64_t batch_size() const { return batch_size_; }
-
- private:
-  std::int64_t samples_, batch_size_;
-  std::uint64_t seed_;
-  std::int64_t epoch_ = -1;
-  Indices order_;
-};
-
 class IidSampler : public EpochSampler {
  public:
-  using EpochSampler::EpochSampler;
+  explicit IidSampler(const Task& task) : EpochSampler(task.epoch) {}
 
  protected:
   Indices order(RandomStream& random) const override { return random.permutation(samples()); }
 };
-
-/// The samples of each label that occurs, labels in ascending order.
-std::vector<Indices> by_label(const Indices& labels) {
-  std::map<std::int64_t, Indices> found;
-  for (std::size_t i = 0; i < labels.size(); ++i) found[labels[i]].push_back(static_cast<std::int64_t>(i));
-  std::vector<Indices> groups;
-  for (auto& [label, samples] : found) groups.push_back(std::move(samples));
-  return groups;
-}
-
-Indices shuffled(const Indices& values, RandomStream& random) {
-  Indices result;
-  result.reserve(values.size());
-  for (const std::int64_t place : random.permutation(static_cast<std::int64_t>(values.size())))
-    result.push_back(values[static_cast<std::size_t>(place)]);
-  return result;
-}
 
 /// Draws from one label's samples: all of them once, in random order, before any comes again.
 class Deck {
@@ -110,7 +59,7 @@ class Deck {
 /// What looks at labels.
 class LabelSampler : public EpochSampler {
  public:
-  explicit LabelSampler(const Task& task) : EpochSampler(task), groups_(by_label(task.labels)) {}
+  explicit LabelSampler(const Task& task) : EpochSampler(task.epoch), groups_(by_value(task.keys.labels)) {}
 
  protected:
   /// The samples of each label.
@@ -232,6 +181,17 @@ class SortedSampler : public LabelSampler {
   }
 };
 
+/// Batches from one domain, or from one of the user's groups: the same, of groupings that come from
+/// elsewhere.
+std::unique_ptr<Sampler> make_grouped(const Task& task) {
+  if (task.keys.grouping != task.kind) {
+    user_error("sampler.kind: {}: the samples are in no {}s, expected {}", task.kind, task.kind,
+               task.kind == "domain" ? "a list of them as data.domains"
+                                     : "a CSV file with the columns index and group as data.groups");
+  }
+  return std::make_unique<GroupSampler>(task.epoch, task.keys.groups, task.kind);
+}
+
 template <class Any>
 std::unique_ptr<Sampler> make(const Task& task) {
   return std::make_unique<Any>(task);
@@ -260,6 +220,12 @@ const std::vector<Entry>& entries() {
       {"sorted", "",
        "label after label, in a new random order of labels and samples each epoch: the limit of skew",
        make<SortedSampler>},
+      {"domain", "", "each batch is from one of data.domains; an epoch uses a sample at most once",
+       make_grouped},
+      {"group", "",
+       "each batch is from one of the groups of data.groups, such as a camera, a patient or a day; an epoch "
+       "uses a sample at most once",
+       make_grouped},
   };
   return all;
 }
@@ -274,8 +240,12 @@ std::vector<SamplerKind> sampler_kinds() {
   return kinds;
 }
 
-std::unique_ptr<Sampler> make_sampler(const std::string& spec, std::vector<std::int64_t> labels,
-                                      std::int64_t batch_size, std::uint64_t seed) {
+SampleKeys keys_of(const ImageSet& set) {
+  return {labels_of(set), groups_of(set), set.grouping() != nullptr ? set.grouping()->kind : ""};
+}
+
+std::unique_ptr<Sampler> make_sampler(const std::string& spec, SampleKeys keys, std::int64_t batch_size,
+                                      std::uint64_t seed) {
   const std::size_t colon = spec.find(':');
   const std::string name = spec.substr(0, colon);
   const auto entry =
@@ -287,12 +257,13 @@ std::unique_ptr<Sampler> make_sampler(const std::string& spec, std::vector<std::
   }
   if (entry->value.empty() && colon != std::string::npos)
     user_error("sampler.kind: {}: takes no value, got '{}'", name, printable(spec.substr(colon + 1)));
-  Task task{std::move(labels), batch_size, seed, colon == std::string::npos ? "" : spec.substr(colon + 1)};
-  if (batch_size < 1 || batch_size > task.samples()) {
-    user_error("train.batch_size: {} samples, expected 1 to {} (the training set)", batch_size,
-               task.samples());
-  }
-  return entry->make(task);
+  const auto samples = static_cast<std::int64_t>(keys.labels.size());
+  if (batch_size < 1 || batch_size > samples)
+    user_error("train.batch_size: {} samples, expected 1 to {} (the training set)", batch_size, samples);
+  return entry->make({{samples, batch_size, seed},
+                      std::move(keys),
+                      name,
+                      colon == std::string::npos ? "" : spec.substr(colon + 1)});
 }
 
 }  // namespace refnorm::data

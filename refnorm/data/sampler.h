@@ -7,6 +7,8 @@
 
 namespace refnorm::data {
 
+class ImageSet;
+
 /// Decides which samples form a batch. A batch depends only on the seed, the epoch and its place, so that a
 /// run that goes on from a checkpoint sees the batches that it would have seen.
 class Sampler {
@@ -15,7 +17,18 @@ class Sampler {
   virtual std::int64_t batches_per_epoch() const = 0;
   /// Indices into the training set.
   virtual std::vector<std::int64_t> batch(std::int64_t epoch, std::int64_t place) = 0;
+  /// Samples that no epoch uses, such as those of a group that is smaller than a batch.
+  virtual std::int64_t never_drawn() const { return 0; }
 };
+
+/// What samplers look at: the label of each sample, and its group where the set has groups.
+struct SampleKeys {
+  std::vector<std::int64_t> labels;
+  std::vector<std::int64_t> groups;
+  std::string grouping;  ///< Grouping::kind; empty where there are no groups
+};
+
+SampleKeys keys_of(const ImageSet& set);
 
 struct SamplerKind {
   std::string name;  ///< as a recipe has it, such as "iid" or "pk:P"
@@ -24,10 +37,10 @@ struct SamplerKind {
 
 std::vector<SamplerKind> sampler_kinds();
 
-/// `spec` is a kind with its value, such as "iid", "pk:4" or "dirichlet:0.1"; `labels` are those of all
-/// samples of the set. Throws UserError for an unknown kind, a value out of range and a batch that the kind
-/// or the set cannot fill.
-std::unique_ptr<Sampler> make_sampler(const std::string& spec, std::vector<std::int64_t> labels,
-                                      std::int64_t batch_size, std::uint64_t seed);
+/// `spec` is a kind with its value, such as "iid", "pk:4" or "dirichlet:0.1"; Throws UserError for an
+/// unknown kind, a value out of range, a batch that the kind or the set cannot fill, and "domain" or "group"
+/// where the set has no such groups.
+std::unique_ptr<Sampler> make_sampler(const std::string& spec, SampleKeys keys, std::int64_t batch_size,
+                                      std::uint64_t seed);
 
 }  // namespace refnorm::data

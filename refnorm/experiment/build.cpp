@@ -9,6 +9,8 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
+#include <refnorm/data/domains.h>
+#include <refnorm/data/groups.h>
 #include <refnorm/data/mnist.h>
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/version.h>
@@ -70,15 +72,25 @@ std::int64_t threads_for(const Recipe& recipe) {
 }  // namespace
 
 data::Splits load_splits(const Recipe& recipe) {
-  const data::TrainAndTest sets = data::load_mnist(recipe.data.path, recipe.data.kind);
-  return data::hold_out(sets.train, sets.test, recipe.data.validation);
+  const DataSettings& wanted = recipe.data;
+  if (!wanted.domains.empty() && !wanted.groups.empty())
+    user_error("data.groups: cannot be given together with data.domains: a sample is in one or the other");
+  data::TrainAndTest sets = data::load_mnist(wanted.path, wanted.kind);
+  if (!wanted.domains.empty()) {
+    sets.train = data::with_domains(sets.train, wanted.domains, "train");
+    sets.test = data::with_domains(sets.test, wanted.domains, "test");
+  }
+  if (!wanted.groups.empty()) sets.train = data::with_groups(sets.train, wanted.groups);
+  data::Splits splits = data::hold_out(sets.train, sets.test, wanted.validation);
+  splits.train = data::limit(splits.train, wanted.samples);
+  return splits;
 }
 
 Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   compute_ = {torch::Device(recipe.run.device), recipe.train.precision == "bf16"};
   sampler_ =
-      data::make_sampler(recipe.sampler.kind, data::labels_of(*splits_.train), recipe.train.batch_size, seed);
+      data::make_sampler(recipe.sampler.kind, data::keys_of(*splits_.train), recipe.train.batch_size, seed);
   const std::string norm =
       with_steps(recipe.arms.at(0).norm, recipe.train.epochs * sampler_->batches_per_epoch());
   model_ =
@@ -113,24 +125,29 @@ Json machine_description(const Recipe& recipe) {
       {"refnorm", kVersion}};
 }
 
-Json setup_description(const Recipe& recipe, const data::Splits& splits) {
-  return {{"model", recipe.model.kind},
-          {"data", recipe.data.kind},
-          {"training_samples", splits.train->size()},
-          {"validation_samples", splits.validation->size()},
-          {"test_samples", splits.test->size()},
-          {"epochs", recipe.train.epochs},
-          {"batch_size", recipe.train.batch_size},
-          {"optimizer", recipe.train.optimizer},
-          {"lr", recipe.train.lr},
-          {"momentum", recipe.train.momentum},
-          {"weight_decay", recipe.train.weight_decay},
-          {"schedule", recipe.train.schedule},
-          {"milestones", recipe.train.milestones},
-          {"precision", recipe.train.precision},
-          {"sampler", recipe.sampler.kind},
-          {"reference_size", recipe.reference.size},
-          {"population_reading", recipe.population.reading}};
+Json setup_description(const Recipe& recipe, const data::Splits& splits, const data::Sampler& sampler) {
+  Json setup{{"model", recipe.model.kind},
+             {"data", recipe.data.kind},
+             {"training_samples", splits.train->size()},
+             {"validation_samples", splits.validation->size()},
+             {"test_samples", splits.test->size()},
+             {"epochs", recipe.train.epochs},
+             {"batch_size", recipe.train.batch_size},
+             {"optimizer", recipe.train.optimizer},
+             {"lr", recipe.train.lr},
+             {"momentum", recipe.train.momentum},
+             {"weight_decay", recipe.train.weight_decay},
+             {"schedule", recipe.train.schedule},
+             {"milestones", recipe.train.milestones},
+             {"precision", recipe.train.precision},
+             {"sampler", recipe.sampler.kind},
+             {"reference_size", recipe.reference.size},
+             {"population_reading", recipe.population.reading}};
+  // Only what the recipe asks for, so that a report's line of settings stays short.
+  if (!recipe.data.domains.empty()) setup["domains"] = recipe.data.domains;
+  if (!recipe.data.groups.empty()) setup["groups"] = splits.train->grouping()->names.size();
+  if (sampler.never_drawn() > 0) setup["samples_never_drawn"] = sampler.never_drawn();
+  return setup;
 }
 
 }  // namespace refnorm::experiment

@@ -12,7 +12,8 @@
 
 namespace refnorm::experiment {
 
-/// Loads the recipe's data set and holds the validation samples out.
+/// Loads the recipe's data set, puts its samples into domains or groups, holds the validation samples out and
+/// draws the training samples.
 data::Splits load_splits(const Recipe& recipe);
 
 /// Everything that a run works with, made from a recipe of one arm: weights drawn, reference batch chosen.
@@ -24,7 +25,7 @@ class Assembly {
 
   const data::Splits& splits() const { return splits_; }
   const train::Network& network() const { return network_; }
-  data::Sampler& sampler() { return *sampler_; }
+  data::Sampler& sampler() const { return *sampler_; }
   ReferenceKeeper& reference() { return *reference_; }
   const train::Compute& compute() const { return compute_; }
   bool has_batch_statistics() const;
@@ -46,7 +47,8 @@ void prepare_process(Recipe& recipe);
 /// What ran this: cpu, cores, threads_per_run, libtorch, instruction_set, refnorm.
 Json machine_description(const Recipe& recipe);
 
-/// What was run: model, data, sample counts, epochs, batch size, optimizer, sampler, reference.
-Json setup_description(const Recipe& recipe, const data::Splits& splits);
+/// What was run: model, data, sample counts, epochs, batch size, optimizer, sampler, reference; domains, the
+/// number of groups and the samples that the sampler never draws, where there are any.
+Json setup_description(const Recipe& recipe, const data::Splits& splits, const data::Sampler& sampler);
 
 }  // namespace refnorm::experiment

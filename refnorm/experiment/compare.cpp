@@ -27,12 +27,14 @@ fs::path run_folder(const fs::path& folder, const ArmSettings& arm, std::int64_t
 class Comparison {
  public:
   Comparison(const Recipe& recipe, const fs::path& folder, const CompareOptions& options,
-             const data::Splits& splits)
+             const data::Splits& splits, const data::Sampler& sampler)
       : recipe_(recipe),
         folder_(folder),
         side_by_side_(options.jobs),
-        setup_(setup_description(recipe, splits)),
-        jobs_(jobs_of(recipe, folder, options.seeds, steps_of(recipe, splits))) {}
+        setup_(setup_description(recipe, splits, sampler)),
+        jobs_(jobs_of(recipe, folder, options.seeds)) {
+    for (Job& job : jobs_) job.steps = recipe.train.epochs * sampler.batches_per_epoch();
+  }
 
   void run() {
     RunPool pool({recipe_.name, side_by_side_, recipe_.run.threads,
@@ -82,17 +84,12 @@ void check_folder(const fs::path& folder, bool there) {
 
 }  // namespace
 
-std::int64_t steps_of(const Recipe& recipe, const data::Splits& splits) {
-  return recipe.train.epochs * (splits.train->size() / recipe.train.batch_size);
-}
-
-std::vector<Job> jobs_of(const Recipe& recipe, const fs::path& folder, std::int64_t seeds,
-                         std::int64_t steps) {
+std::vector<Job> jobs_of(const Recipe& recipe, const fs::path& folder, std::int64_t seeds) {
   std::vector<Job> jobs;
   for (std::int64_t i = 0; i < seeds; ++i) {
     for (const ArmSettings& arm : recipe.arms) {
       const std::int64_t seed = recipe.run.seed + i;
-      jobs.push_back({folder / "config.toml", arm.name, seed, run_folder(folder, arm, seed), steps});
+      jobs.push_back({folder / "config.toml", arm.name, seed, run_folder(folder, arm, seed)});
     }
   }
   return jobs;
@@ -104,7 +101,7 @@ Json run_of(const Job& job, const Json& result, const fs::path& folder) {
   return run;
 }
 
-void check_setting(const Recipe& recipe, const data::Splits& splits) {
+std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits) {
   for (const ArmSettings& arm : recipe.arms) {
     try {
       models::make_model(recipe.model.kind,
@@ -118,7 +115,7 @@ void check_setting(const Recipe& recipe, const data::Splits& splits) {
     user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
                splits.train->size());
   }
-  data::make_sampler(recipe.sampler.kind, data::labels_of(*splits.train), recipe.train.batch_size, 0);
+  return data::make_sampler(recipe.sampler.kind, data::keys_of(*splits.train), recipe.train.batch_size, 0);
 }
 
 Json compare(Recipe recipe, const fs::path& folder, const CompareOptions& options) {
@@ -144,13 +141,13 @@ Json compare(Recipe recipe, const fs::path& folder, const CompareOptions& option
   if (there) check_same_recipe(config, recipe);
   prepare_process(recipe);
   const data::Splits splits = load_splits(recipe);
-  check_setting(recipe, splits);
+  const auto sampler = check_setting(recipe, splits);
 
   make_folder(folder);
   const FolderLock lock(folder);
   if (!there) write_file(config, to_toml(recipe));
   chosen.seeds = seeds_in_all(recipe, folder, chosen.seeds);
-  Comparison comparison(recipe, folder, chosen, splits);
+  Comparison comparison(recipe, folder, chosen, splits, *sampler);
   comparison.run();
   if (interrupted()) {
     throw Interrupted(fmt::format("stopped; {} holds what was done, the same command with --resume goes on",

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include <refnorm/base/json.h>
 #include <refnorm/data/image_set.h>
+#include <refnorm/data/sampler.h>
 #include <refnorm/experiment/pool.h>
 #include <refnorm/experiment/recipe.h>
 
@@ -13,15 +15,13 @@ namespace refnorm::experiment {
 
 /// What comparisons and sweeps, which are made of them, have in common.
 
-/// Steps of a whole run.
-std::int64_t steps_of(const Recipe& recipe, const data::Splits& splits);
 /// Every arm of the comparison in `folder` with every seed.
-std::vector<Job> jobs_of(const Recipe& recipe, const std::filesystem::path& folder, std::int64_t seeds,
-                         std::int64_t steps);
+std::vector<Job> jobs_of(const Recipe& recipe, const std::filesystem::path& folder, std::int64_t seeds);
 /// A run as summarize_comparison() takes it.
 Json run_of(const Job& job, const Json& result, const std::filesystem::path& folder);
-/// Throws UserError where an arm's norm does not fit the model, or the reference or the sampler the data.
-void check_setting(const Recipe& recipe, const data::Splits& splits);
+/// The training set's sampler. Throws UserError where an arm's norm does not fit the model, or the reference
+/// or the sampler the data.
+std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits);
 
 struct CompareOptions {
   std::int64_t seeds = 3;  ///< seeds run.seed, run.seed + 1, …

@@ -79,6 +79,13 @@ class Reader {
     field.clear();
     for (const toml::node& entry : *list) read(key, entry, field.emplace_back(), allowed);
   }
+  void read(const std::string& key, const toml::node& node, std::vector<std::string>& field,
+            const Allowed& allowed) const {
+    const toml::array* list = node.as_array();
+    if (list == nullptr) wrong(key, node, "a list of texts");
+    field.clear();
+    for (const toml::node& entry : *list) read(key, entry, field.emplace_back(), allowed);
+  }
 
   [[noreturn]] void wrong(const std::string& key, const toml::node& node, const char* expected) const {
     user_error("{}: {} is {}, expected {}", where_, key, as_written(node), expected);

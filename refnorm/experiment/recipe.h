@@ -16,6 +16,9 @@ struct DataSettings {
   std::string kind = "mnist";
   std::string path = "data/mnist";
   std::int64_t validation = 5000;
+  std::int64_t samples = 0;  ///< of the training set, validation held out; 0: all
+  std::vector<std::string> domains;
+  std::string groups;  ///< a CSV file; empty: no groups
 };
 
 struct ModelSettings {

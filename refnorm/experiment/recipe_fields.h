@@ -32,6 +32,9 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("data", "kind", recipe.data.kind, one_of({"mnist", "fashion-mnist"}));
   visit("data", "path", recipe.data.path, Allowed{});
   visit("data", "validation", recipe.data.validation, at_least(0));
+  visit("data", "samples", recipe.data.samples, at_least(0));
+  visit("data", "domains", recipe.data.domains, Allowed{});
+  visit("data", "groups", recipe.data.groups, Allowed{});
   visit("model", "kind", recipe.model.kind, Allowed{});
   visit("train", "epochs", recipe.train.epochs, between(1, 1e6));
   visit("train", "batch_size", recipe.train.batch_size, between(1, 1e6));

@@ -29,7 +29,8 @@ std::string written(double value) {
   const std::string text = fmt::format("{}", value);
   return text.find_first_not_of("-0123456789") == std::string::npos ? text + ".0" : text;
 }
-std::string written(const std::vector<std::int64_t>& values) {
+template <class Value>
+std::string written(const std::vector<Value>& values) {
   std::string out = "[";
   for (std::size_t i = 0; i < values.size(); ++i) out += (i > 0 ? ", " : "") + written(values[i]);
   return out + "]";

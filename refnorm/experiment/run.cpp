@@ -64,7 +64,14 @@ train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, con
   const std::int64_t total = recipe.train.epochs * assembly.sampler().batches_per_epoch();
   train::Hooks hooks;
   hooks.after_step = [&](const train::RunState& state, double loss) {
-    if (!progress) progress.emplace(recipe.arms.at(0).name, total, "steps", state.step - 1);
+    if (!progress) {
+      progress.emplace(recipe.arms.at(0).name, total, "steps", state.step - 1);
+      if (const std::int64_t never = assembly.sampler().never_drawn(); never > 0) {
+        progress->say(
+            fmt::format("{} of {} training samples are never drawn: a {} of theirs does not fill a batch",
+                        never, assembly.splits().train->size(), recipe.sampler.kind));
+      }
+    }
     progress->update(state.step, fmt::format("loss {:.4f}", loss));
   };
   hooks.after_epoch = [&](const train::RunState& state) {
@@ -104,7 +111,7 @@ Json describe(const Recipe& recipe, const Assembly& assembly) {
   result["norm"] = recipe.arms.at(0).norm;
   result["seed"] = recipe.run.seed;
   result["machine"] = machine_description(recipe);
-  result["setup"] = setup_description(recipe, assembly.splits());
+  result["setup"] = setup_description(recipe, assembly.splits(), assembly.sampler());
   return result;
 }
 

@@ -105,8 +105,8 @@ class Sweep {
       choose_rates(setting);
       write_config(setting.folder, setting.recipe);
       of[setting.folder / "config.toml"] = &setting;
-      const auto more = jobs_of(setting.recipe, setting.folder, options_.seeds, setting.steps);
-      jobs.insert(jobs.end(), more.begin(), more.end());
+      const auto more = jobs_of(setting.recipe, setting.folder, options_.seeds);
+      add(more, setting, jobs);
     }
     expected_ = jobs.size();
     pool("").run(
@@ -173,6 +173,13 @@ class Sweep {
     return jobs;
   }
 
+  static void add(const std::vector<Job>& more, const Setting& setting, std::vector<Job>& jobs) {
+    for (Job job : more) {
+      job.steps = setting.steps;
+      jobs.push_back(std::move(job));
+    }
+  }
+
   /// A recipe that an earlier process wrote stays: runs are held to it.
   static void write_config(const fs::path& folder, const Recipe& recipe) {
     make_folder(folder);
@@ -202,8 +209,8 @@ class Sweep {
       const fs::path folder = setting.folder / "tuning";
       write_config(folder, trials);
       of[folder / "config.toml"] = &setting;
-      const auto more = jobs_of(trials, folder, recipe_.tune.seeds, setting.steps);
-      jobs.insert(jobs.end(), more.begin(), more.end());
+      const auto more = jobs_of(trials, folder, recipe_.tune.seeds);
+      add(more, setting, jobs);
     }
     pool(", choosing learning rates")
         .run(
@@ -310,9 +317,9 @@ Json sweep(Recipe recipe, const fs::path& folder, const SweepOptions& options) {
   std::vector<Setting> settings = settings_of(recipe, folder);
   for (Setting& setting : settings) {
     const data::Splits splits = load_splits(setting.recipe);
-    check_setting(setting.recipe, splits);
-    setting.setup = setup_description(setting.recipe, splits);
-    setting.steps = steps_of(setting.recipe, splits);
+    const auto sampler = check_setting(setting.recipe, splits);
+    setting.setup = setup_description(setting.recipe, splits, *sampler);
+    setting.steps = setting.recipe.train.epochs * sampler->batches_per_epoch();
   }
 
   make_folder(folder);

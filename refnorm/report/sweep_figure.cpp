@@ -38,11 +38,10 @@ Line arm_line(const Sweep& sweep, const std::vector<std::size_t>& order, std::si
     if (!found.mean) continue;
     const Interval band = found.ci95.value_or(Interval{*found.mean, *found.mean});
     line.band = line.band || found.ci95;
-    line.vertices.push_back(
-        {*setting.divergence, *found.mean, band.low, band.high,
-         fmt::format("{}, {}: {} % over {} runs, {} diverged; skew {:.2f} bits", line.title,
-                     setting_words(sweep, setting), with_interval(found), found.n, found.diverged,
-                     *setting.divergence)});
+    line.vertices.push_back({*setting.divergence, *found.mean, band.low, band.high,
+                             fmt::format("{}, {}: {} % over {} runs, {} diverged; skew {:.2f} bits",
+                                         line.title, setting_words(sweep, setting), with_interval(found),
+                                         found.n, found.diverged, *setting.divergence)});
   }
   return line;
 }

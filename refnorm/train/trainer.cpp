@@ -54,7 +54,9 @@ Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data,
       optimizer_(*network_.module, settings_),
       schedule_(make_schedule(settings_, data.sampler->batches_per_epoch())),
       label_skew_(data::labels_of(*data.train)),
-      guessing_loss_(std::log(static_cast<double>(data.train->class_names().size()))) {}
+      guessing_loss_(std::log(static_cast<double>(data.train->class_names().size()))) {
+  if (data.train->grouping() != nullptr) group_skew_.emplace(data::groups_of(*data.train));
+}
 
 Outcome Trainer::run(bool resume, const Hooks& hooks) {
   if (resume && has_checkpoint(folder_ / "last")) {
@@ -195,12 +197,12 @@ void Trainer::finish_epoch() {
 }
 
 /// From the sampler and not from sums, so that a resumed run's lines need no state.
-data::Skew Trainer::skew_since_line() const {
+data::Skew Trainer::skew_since_line(const data::LabelSkew& measure) const {
   const std::int64_t first = (state_.step - 1) / settings_.log_every * settings_.log_every;
   data::Skew mean;
   for (std::int64_t step = first; step < state_.step; ++step) {
-    const data::Skew one = label_skew_.of(
-        data_.sampler->batch(step / schedule_.steps_per_epoch, step % schedule_.steps_per_epoch));
+    const data::Skew one =
+        measure.of(data_.sampler->batch(step / schedule_.steps_per_epoch, step % schedule_.steps_per_epoch));
     mean.entropy += one.entropy / static_cast<double>(state_.step - first);
     mean.divergence += one.divergence / static_cast<double>(state_.step - first);
   }
@@ -208,19 +210,23 @@ data::Skew Trainer::skew_since_line() const {
 }
 
 void Trainer::write_step_line() {
-  const data::Skew skew = skew_since_line();
   const metrics::Tally tally = std::exchange(state_.since_line, {});
-  log_->write(
-      {{"kind", "step"},
-       {"step", state_.step},
-       {"epoch", state_.step / schedule_.steps_per_epoch},
-       {"loss", tally.mean_loss()},
-       {"train_accuracy_pct", tally.accuracy_pct()},
-       {"lr", schedule_.at(state_.step - 1)},
-       {"label_entropy_bits", skew.entropy},
-       {"label_divergence_bits", skew.divergence},
-       {"gradient_norm", gradient_norms(*network_.module)},
-       {"time", {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}}}});
+  Json line{{"kind", "step"},
+            {"step", state_.step},
+            {"epoch", state_.step / schedule_.steps_per_epoch},
+            {"loss", tally.mean_loss()},
+            {"train_accuracy_pct", tally.accuracy_pct()},
+            {"lr", schedule_.at(state_.step - 1)}};
+  const auto put_skew = [&](const std::string& of, const data::LabelSkew& measure) {
+    const data::Skew skew = skew_since_line(measure);
+    line[of + "_entropy_bits"] = skew.entropy;
+    line[of + "_divergence_bits"] = skew.divergence;
+  };
+  put_skew("label", label_skew_);
+  if (group_skew_) put_skew("group", *group_skew_);
+  line["gradient_norm"] = gradient_norms(*network_.module);
+  line["time"] = {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}};
+  log_->write(line);
 }
 
 void Trainer::save(const char* name) {

@@ -72,7 +72,7 @@ class Trainer {
   void finish_epoch();
   void write_step_line();
   /// The mean over the batches since the last line.
-  data::Skew skew_since_line() const;
+  data::Skew skew_since_line(const data::LabelSkew& measure) const;
   void save(const char* name);
   double seconds() const;
   double seconds_in_steps() const;
@@ -86,7 +86,8 @@ class Trainer {
   Optimizer optimizer_;
   Schedule schedule_;
   data::LabelSkew label_skew_;
-  double guessing_loss_;  ///< of knowing the classes' shares only
+  double guessing_loss_;                       ///< of knowing the classes' shares only
+  std::optional<data::LabelSkew> group_skew_;  ///< where the training set has groups
   RunState state_;
   std::optional<MetricsLog> log_;
   PhaseClock<kPhases> clock_;

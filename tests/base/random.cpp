@@ -20,6 +20,25 @@ TEST(RandomStream, EngineIsTheStandards) {
   EXPECT_EQ(engine(), 9981545732273789042U);
 }
 
+// Of n normal numbers, the mean has the deviation 1/sqrt(n), the variance sqrt(2/n), and the share beyond 2,
+// which is 0.0455, sqrt(0.0455 · 0.9545 / n).
+TEST(RandomStream, NormalNumbers) {
+  RandomStream random(6, "normal");
+  const double n = 200000;
+  double sum = 0;
+  double squares = 0;
+  double beyond = 0;
+  for (int i = 0; i < 200000; ++i) {
+    const double value = random.normal();
+    sum += value;
+    squares += value * value;
+    beyond += std::abs(value) > 2 ? 1 : 0;
+  }
+  EXPECT_NEAR(sum / n, 0, 4 / std::sqrt(n));
+  EXPECT_NEAR(squares / n, 1, 4 * std::sqrt(2 / n));
+  EXPECT_NEAR(beyond / n, 0.0455, 4 * std::sqrt(0.0455 * 0.9545 / n));
+}
+
 // Derived with an independent implementation (Python integers) of SplitMix64's finalizer, checked against
 // that generator's published first output for seed 0 (0xe220a8397b1dcdaf), and of MT19937-64, checked against
 // the value above.

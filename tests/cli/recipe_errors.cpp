@@ -55,6 +55,23 @@ TEST_F(RecipeErrors, SizesThatDoNotFitTheData) {
   EXPECT_TRUE(contains(error_with("train.batch_size=1"), "more than 1 value a channel"));
 }
 
+TEST_F(RecipeErrors, SamplesDomainsAndGroups) {
+  EXPECT_TRUE(contains(error_with("data.samples=501"), "expected 1 to 500 (the training set"));
+  EXPECT_TRUE(contains(error_with("data.samples=-1"), "data.samples is -1, expected at least 0"));
+  EXPECT_TRUE(contains(error_with("data.domains=[\"plain\",\"blured\"]"), "did you mean 'blurred'?"));
+  EXPECT_TRUE(
+      contains(error_with("data.domains=plain"), "data.domains is 'plain', expected a list of texts"));
+  EXPECT_TRUE(contains(error_with("data.domains=[1]"), "data.domains is 1, expected a text"));
+  EXPECT_TRUE(contains(error_with("sampler.kind=domain"), "expected a list of them as data.domains"));
+  EXPECT_TRUE(contains(error_with("sampler.kind=group"), "expected a CSV file"));
+  EXPECT_TRUE(contains(error_with("data.groups=" + path("none.csv")), path("none.csv") + ": cannot be read"));
+  write_file(folder_ / "groups.csv", "index,group\n0,a\n");
+  const std::string groups = "data.groups=" + path("groups.csv");
+  EXPECT_TRUE(contains(error_with(groups), path("groups.csv") + ": sample 1 has no group (599 samples"));
+  EXPECT_TRUE(
+      contains(error({"--set", groups, "--set", "data.domains=[\"plain\"]"}), "together with data.domains"));
+}
+
 TEST_F(RecipeErrors, FormsOfSet) {
   EXPECT_TRUE(contains(error_with("train.epochs"), "expected KEY=VALUE"));
   EXPECT_TRUE(contains(error_with("arm.3.norm=bn"), "'3' is not one of the 3 entries of arm"));

@@ -29,8 +29,8 @@ void expect_no_leftovers(const std::string& run) {
 class Stopped : public SmallRun {
  protected:
   /// A signal in the midst of training ends the run in order, and --resume comes to the same bits.
-  void stop_with(int signal) {
-    const Words longer{"--set", "train.epochs=6"};
+  void stop_with(int signal, const Words& more = {}) {
+    const Words longer = Words{"--set", "train.epochs=6"} + more;
     trained(train("whole") + longer);
     Running running(train("run") + longer);
     wait_until([&] { return exists("run/metrics.jsonl") && fs::file_size(path("run/metrics.jsonl")) > 0; });
@@ -42,13 +42,19 @@ class Stopped : public SmallRun {
     EXPECT_TRUE(contains(ended.err, "--resume goes on\n")) << ended.err;
     EXPECT_FALSE(exists("run/result.json"));
     EXPECT_TRUE(exists("run/last/meta.json"));
-    EXPECT_EQ(trained(train("run") + longer + Words{"--resume"}).at("steps"), 150);  // 6 epochs of 25
+    EXPECT_EQ(trained(train("run") + longer + Words{"--resume"}).at("steps"),
+              read_json(path("whole/result.json")).at("steps"));
     expect_same_files(timeless_files_in(path("whole")), timeless_files_in(path("run")));
   }
 };
 
 TEST_F(Stopped, InterruptedByCtrlC) {
   stop_with(SIGINT);
+}
+
+TEST_F(Stopped, AmongBatchesOfOneDomain) {
+  stop_with(SIGINT,
+            {"--set", "sampler.kind=domain", "--set", "data.domains=[\"plain\",\"noisy\",\"blurred\"]"});
 }
 
 TEST_F(Stopped, Terminated) {

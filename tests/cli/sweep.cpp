@@ -20,8 +20,8 @@ class Sweep : public SmallRun {
                                            "train.batch_size = [10, 20]\n");
   }
   Words sweep(const std::string& out, const Words& more = {}) const {
-    return Words{"sweep", path("sweep.toml"), "--seeds", "2", "--jobs", "2", "--out", path(out), "--set",
-                 "train.epochs=1"} +
+    return Words{"sweep", path("sweep.toml"), "--seeds", "2", "--jobs", "2", "--out", path(out),
+                 "--set", "train.epochs=1"} +
            more;
   }
   Words tuned(const std::string& out) const {
@@ -54,7 +54,8 @@ TEST_F(Sweep, EverySettingIsAComparison) {
       EXPECT_FALSE(arm.contains("lr"));
     }
   }
-  // Two of ten labels are 2.3 bits from the set; i.i.d. batches of 20 are 9 / (2 · 20 · ln 2) = 0.32 on average.
+  // Two of ten labels are 2.3 bits from the set; i.i.d. batches of 20 are 9 / (2 · 20 · ln 2) = 0.32 on
+  // average.
   EXPECT_GT(result.at("settings").at(3).at("label_divergence_bits"), 2);
   EXPECT_LT(result.at("settings").at(1).at("label_divergence_bits"), 0.6);
   EXPECT_TRUE(exists("all/report.html"));
@@ -69,7 +70,8 @@ TEST_F(Sweep, EverySettingIsAComparison) {
 
 TEST_F(Sweep, LearningRatesAreChosenOnValidationSamplesAlone) {
   const Json result = json_of(tuned("all") + Words{"--set", "tune.seeds=2", "--json"});
-  EXPECT_EQ(result.at("tuned"), Json::parse(R"({"key": "train.lr", "values": [0.001, 0.05], "seeds": [1001, 1002],
+  EXPECT_EQ(result.at("tuned"),
+            Json::parse(R"({"key": "train.lr", "values": [0.001, 0.05], "seeds": [1001, 1002],
                                                 "rule": "lowest mean validation error"})"));
   bool rates_differ = false;
   for (const Json& setting : result.at("settings")) {
@@ -81,8 +83,8 @@ TEST_F(Sweep, LearningRatesAreChosenOnValidationSamplesAlone) {
         for (const char* seed : {"seed-1001", "seed-1002"}) {
           const std::string norm = arm.at("norm");
           const std::string lr = trial.at("value") == 0.001 ? "-lr-0-001/" : "-lr-0-05/";
-          const Json run = read_json(path("all/" + setting.at("folder").get<std::string>() + "/tuning/" + norm +
-                                          lr + seed + "/result.json"));
+          const Json run = read_json(path("all/" + setting.at("folder").get<std::string>() + "/tuning/" +
+                                          norm + lr + seed + "/result.json"));
           for (const char* key : {"test_error_pct", "test_error_pct_by_statistics", "worst_class"})
             EXPECT_FALSE(run.contains(key)) << "the test set was read";
           mean += run.at("validation_error_pct").get<double>() / 2;
@@ -120,13 +122,15 @@ TEST_F(Sweep, KilledAndResumedIsWhatRanThrough) {
   running.send(SIGKILL);
   running.wait();
   EXPECT_TRUE(contains(error_of(tuned("all")), "already holds a sweep"));
-  EXPECT_TRUE(contains(error_of(tuned("all") + Words{"--resume", "--set", "train.momentum=0.5"}), "momentum"));
+  EXPECT_TRUE(
+      contains(error_of(tuned("all") + Words{"--resume", "--set", "train.momentum=0.5"}), "momentum"));
   json_of(tuned("all") + Words{"--resume", "--json"});
   json_of(tuned("whole") + Words{"--json"});
   auto all = timeless_files_in(path("all"));
   auto whole = timeless_files_in(path("whole"));
   for (auto* files : {&all, &whole}) {
-    for (const char* file : {"table.md", "report.html", "result.json"}) files->erase(file);  // times, the command
+    for (const char* file : {"table.md", "report.html", "result.json"})
+      files->erase(file);  // times, the command
   }
   expect_same_files(whole, all);
   Json resumed = read_json(path("all/result.json")), through = read_json(path("whole/result.json"));
@@ -156,7 +160,8 @@ TEST_F(Sweep, WrongWordsAreOneLine) {
   EXPECT_TRUE(contains(untunable, "data.validation is 0")) << untunable;
   EXPECT_FALSE(exists("all"));
   EXPECT_TRUE(contains(error_of({"compare", path("sweep.toml"), "--out", path("all")}), "refnorm sweep"));
-  EXPECT_TRUE(contains(error_of({"train", path("sweep.toml"), "--arm", "BN", "--out", path("all")}), "sweep"));
+  EXPECT_TRUE(
+      contains(error_of({"train", path("sweep.toml"), "--arm", "BN", "--out", path("all")}), "sweep"));
 }
 
 }  // namespace

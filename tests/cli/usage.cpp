@@ -83,7 +83,8 @@ TEST(List, NormsWithTheirOptions) {
 
 TEST(List, TheOthers) {
   const std::pair<const char*, const char*> expected[] = {
-      {"models", "lenet5"}, {"datasets", "fashion-mnist"}, {"samplers", "iid"}};
+      {"models", "lenet5"}, {"datasets", "fashion-mnist"}, {"domains", "blurred"},
+      {"samplers", "iid"},  {"samplers", "domain"},        {"samplers", "group"}};
   for (const auto& [what, name] : expected) {
     bool found = false;
     for (const Json& entry : json_of(Words{"list", what, "--json"})) {

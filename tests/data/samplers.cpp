@@ -38,10 +38,15 @@ Indices epoch_of(Sampler& sampler, std::int64_t epoch) {
   return all;
 }
 
+/// Fifty samples of five labels, and half of them in either domain.
+SampleKeys keys_of_fifty() {
+  return {even_labels(50, 5), even_labels(50, 2), "domain"};
+}
+
 class EverySampler : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EverySampler, GivesWholeBatchesOfTheSetInANewOrderEachEpoch) {
-  const auto sampler = make_sampler(GetParam(), even_labels(50, 5), 8, 1);
+  const auto sampler = make_sampler(GetParam(), keys_of_fifty(), 8, 1);
   EXPECT_EQ(sampler->batches_per_epoch(), 6);  // 48 of 50
   const Indices first = epoch_of(*sampler, 0);
   EXPECT_EQ(first.size(), 48U);
@@ -51,7 +56,7 @@ TEST_P(EverySampler, GivesWholeBatchesOfTheSetInANewOrderEachEpoch) {
 
 // What a run that goes on from a checkpoint relies on.
 TEST_P(EverySampler, DependsOnSeedEpochAndPlaceAlone) {
-  const auto make = [](std::uint64_t seed) { return make_sampler(GetParam(), even_labels(50, 5), 8, seed); };
+  const auto make = [](std::uint64_t seed) { return make_sampler(GetParam(), keys_of_fifty(), 8, seed); };
   const auto one = make(1);
   one->batch(0, 0);
   one->batch(3, 1);
@@ -59,16 +64,17 @@ TEST_P(EverySampler, DependsOnSeedEpochAndPlaceAlone) {
   EXPECT_NE(one->batch(2, 4), make(2)->batch(2, 4));
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EverySampler, ::testing::Values("iid", "pk:2", "dirichlet:0.3", "sorted"));
+INSTANTIATE_TEST_SUITE_P(Kinds, EverySampler,
+                         ::testing::Values("iid", "pk:2", "dirichlet:0.3", "sorted", "domain"));
 
 TEST(IidSampler, UsesEachSampleAtMostOnceAnEpoch) {
-  const Indices all = epoch_of(*make_sampler("iid", even_labels(50, 5), 8, 1), 0);
+  const Indices all = epoch_of(*make_sampler("iid", {even_labels(50, 5)}, 8, 1), 0);
   EXPECT_EQ(std::set<std::int64_t>(all.begin(), all.end()).size(), 48U);
 }
 
 TEST(PkSampler, HasExactlySoManyLabelsWithEquallyManySamplesEach) {
   const Indices labels = even_labels(1000, 10);
-  const auto sampler = make_sampler("pk:4", labels, 32, 1);
+  const auto sampler = make_sampler("pk:4", {labels}, 32, 1);
   for (std::int64_t place = 0; place < sampler->batches_per_epoch(); ++place) {
     const auto found = counts(sampler->batch(0, place), labels);
     ASSERT_EQ(found.size(), 4U);
@@ -81,7 +87,7 @@ TEST(PkSampler, HasExactlySoManyLabelsWithEquallyManySamplesEach) {
 // sum is chi-square with C − 1 degrees of freedom.
 TEST(PkSampler, DrawsItsLabelsUniformly) {
   const Indices labels = even_labels(100000, 10);
-  const auto sampler = make_sampler("pk:3", labels, 6, 5);
+  const auto sampler = make_sampler("pk:3", {labels}, 6, 5);
   std::map<std::int64_t, double> batches_of;
   for (std::int64_t place = 0; place < sampler->batches_per_epoch(); ++place) {
     for (const auto& [label, count] : counts(sampler->batch(0, place), labels)) ++batches_of[label];
@@ -96,7 +102,7 @@ TEST(PkSampler, DrawsItsLabelsUniformly) {
 
 TEST(PkSampler, UsesAllSamplesOfALabelBeforeOneComesAgain) {
   const Indices labels = even_labels(1000, 10);
-  const Indices all = epoch_of(*make_sampler("pk:1", labels, 20, 1), 0);
+  const Indices all = epoch_of(*make_sampler("pk:1", {labels}, 20, 1), 0);
   std::map<std::int64_t, std::int64_t> uses;
   for (const std::int64_t index : all) ++uses[index];
   for (std::int64_t label = 0; label < 10; ++label) {
@@ -118,7 +124,7 @@ TEST(DirichletSampler, MixesLabelsAsItsConcentrationSays) {
   const std::vector<double> share{0.125, 0.375, 0.25, 0.25};
   for (const auto& [spec, alpha] :
        std::map<std::string, double>{{"dirichlet:0.1", 0.1}, {"dirichlet:1", 1.0}, {"dirichlet:50", 50.0}}) {
-    const auto sampler = make_sampler(spec, labels, 20, 3);
+    const auto sampler = make_sampler(spec, {labels}, 20, 3);
     std::vector<double> same;
     std::vector<double> of_label(4);
     for (std::int64_t place = 0; place < sampler->batches_per_epoch(); ++place) {
@@ -147,7 +153,7 @@ TEST(DirichletSampler, MixesLabelsAsItsConcentrationSays) {
 
 TEST(DirichletSampler, OfATinyConcentrationHasOneLabelABatch) {
   const Indices labels = even_labels(400, 4);
-  const auto sampler = make_sampler("dirichlet:1e-9", labels, 10, 1);
+  const auto sampler = make_sampler("dirichlet:1e-9", {labels}, 10, 1);
   std::set<std::int64_t> seen;
   for (std::int64_t place = 0; place < 40; ++place) {
     const auto found = counts(sampler->batch(0, place), labels);
@@ -159,7 +165,7 @@ TEST(DirichletSampler, OfATinyConcentrationHasOneLabelABatch) {
 
 TEST(SortedSampler, GoesThroughLabelAfterLabelOnce) {
   const Indices labels = even_labels(60, 3);
-  const auto sampler = make_sampler("sorted", labels, 10, 1);
+  const auto sampler = make_sampler("sorted", {labels}, 10, 1);
   const Indices all = epoch_of(*sampler, 0);
   EXPECT_EQ(std::set<std::int64_t>(all.begin(), all.end()).size(), 60U);
   int changes = 0;
@@ -170,9 +176,83 @@ TEST(SortedSampler, GoesThroughLabelAfterLabelOnce) {
   EXPECT_EQ(changes, 2);
 }
 
+// Groups of 25, 17, 8, 7 and 3 samples: of batches of 8 they fill 3, 2, 1, 0 and 0.
+Indices uneven_groups() {
+  Indices groups;
+  for (const auto& [group, size] :
+       std::map<std::int64_t, std::int64_t>{{0, 7}, {1, 25}, {2, 3}, {3, 17}, {4, 8}})
+    groups.insert(groups.end(), static_cast<std::size_t>(size), group);
+  std::reverse(groups.begin() + 10, groups.end());
+  return groups;
+}
+
+class GroupSamplers : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::unique_ptr<Sampler> make(const Indices& groups, std::int64_t batch_size, std::uint64_t seed = 1) {
+    return make_sampler(GetParam(), {Indices(groups.size(), 0), groups, GetParam()}, batch_size, seed);
+  }
+};
+
+TEST_P(GroupSamplers, FillEachBatchFromOneGroupAndUseASampleAtMostOnce) {
+  const Indices groups = uneven_groups();
+  const auto sampler = make(groups, 8);
+  EXPECT_EQ(sampler->batches_per_epoch(), 6);
+  EXPECT_EQ(sampler->never_drawn(), 10);
+  std::set<std::int64_t> used;
+  for (std::int64_t epoch = 0; epoch < 100; ++epoch) {
+    std::map<std::int64_t, std::int64_t> batches_of;
+    std::set<std::int64_t> in_epoch;
+    for (std::int64_t place = 0; place < 6; ++place) {
+      const Indices batch = sampler->batch(epoch, place);
+      const auto found = counts(batch, groups);
+      ASSERT_EQ(found.size(), 1U);
+      ASSERT_EQ(found.begin()->second, 8);
+      ++batches_of[found.begin()->first];
+      in_epoch.insert(batch.begin(), batch.end());
+    }
+    EXPECT_EQ(batches_of, (std::map<std::int64_t, std::int64_t>{{1, 3}, {3, 2}, {4, 1}}));
+    EXPECT_EQ(in_epoch.size(), 48U) << "none twice";
+    used.insert(in_epoch.begin(), in_epoch.end());
+  }
+  EXPECT_EQ(used.size(), 50U) << "which ones wait for another epoch changes";
+}
+
+// A batch of group 4, one of six, is first in one epoch of six: 600 epochs give 100, deviation sqrt(600 ·
+// 5/36) = 9.1.
+TEST_P(GroupSamplers, PutBatchesInRandomOrder) {
+  const Indices groups = uneven_groups();
+  const auto sampler = make(groups, 8);
+  int first = 0;
+  for (std::int64_t epoch = 0; epoch < 600; ++epoch)
+    first += groups[static_cast<std::size_t>(sampler->batch(epoch, 0)[0])] == 4 ? 1 : 0;
+  EXPECT_NEAR(first, 100, 4 * 9.1);
+}
+
+TEST_P(GroupSamplers, DependOnSeedEpochAndPlaceAlone) {
+  const auto one = make(uneven_groups(), 8);
+  one->batch(0, 0);
+  one->batch(3, 1);
+  EXPECT_EQ(one->batch(2, 4), make(uneven_groups(), 8)->batch(2, 4));
+  EXPECT_NE(one->batch(2, 4), make(uneven_groups(), 8, 2)->batch(2, 4));
+  EXPECT_NE(one->batch(2, 4), one->batch(3, 4));
+}
+
+TEST_P(GroupSamplers, NeedAGroupThatFillsABatch) {
+  EXPECT_EQ(make(uneven_groups(), 25)->batches_per_epoch(), 1);
+  try {
+    make(uneven_groups(), 26);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_EQ(error.what(), std::string("train.batch_size: 26 samples, and the largest ") + GetParam() +
+                                " of the training set has 25, expected at most that");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, GroupSamplers, ::testing::Values("domain", "group"));
+
 std::string refusal(const std::string& spec, std::int64_t batch_size) {
   try {
-    make_sampler(spec, even_labels(50, 5), batch_size, 1);
+    make_sampler(spec, {even_labels(50, 5)}, batch_size, 1);
   } catch (const UserError& error) {
     return error.what();
   }
@@ -184,6 +264,12 @@ TEST(MakeSampler, SaysWhatIsWrong) {
   EXPECT_EQ(refusal("iid:3", 8), "sampler.kind: iid: takes no value, got '3'");
   EXPECT_EQ(refusal("iid", 51), "train.batch_size: 51 samples, expected 1 to 50 (the training set)");
   EXPECT_EQ(refusal("iid", 0), "train.batch_size: 0 samples, expected 1 to 50 (the training set)");
+  EXPECT_EQ(refusal("domain", 8),
+            "sampler.kind: domain: the samples are in no domains, expected a list of them as data.domains");
+  EXPECT_EQ(
+      refusal("group", 8),
+      "sampler.kind: group: the samples are in no groups, expected a CSV file with the columns index and "
+      "group as data.groups");
   const std::string labels = "expected the number of labels in a batch, 1 to 5, such as pk:2";
   EXPECT_EQ(refusal("pk", 8), "sampler.kind: pk: '', " + labels);
   EXPECT_EQ(refusal("pk:6", 6), "sampler.kind: pk: '6', " + labels);
@@ -212,7 +298,7 @@ TEST(LabelSkew, IsEntropyAndDivergenceInBits) {
 }
 
 TEST(CountUses, CountsEachSample) {
-  const auto sampler = make_sampler("iid", even_labels(50, 5), 8, 1);
+  const auto sampler = make_sampler("iid", {even_labels(50, 5)}, 8, 1);
   const Uses epoch = count_uses(*sampler, 50, 6);
   EXPECT_EQ(epoch.least, 0);
   EXPECT_EQ(epoch.most, 1);

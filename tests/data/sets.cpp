@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -6,34 +7,16 @@
 #include <refnorm/data/image_set.h>
 
 #include "tests/base/helpers.h"
+#include "tests/data/numbers.h"
 
 namespace refnorm::data {
 namespace {
 
-/// Sample i is the 1x1 picture of value i and has label i mod 10.
-class Numbers : public ImageSet {
- public:
-  explicit Numbers(std::int64_t count) : count_(count) {}
-  std::int64_t size() const override { return count_; }
-  std::int64_t label(std::int64_t index) const override { return index % 10; }
-  Batch batch(std::span<const std::int64_t> indices) const override {
-    const torch::Tensor values = torch::tensor(std::vector<std::int64_t>(indices.begin(), indices.end()));
-    return {values.to(torch::kFloat).view({-1, 1, 1, 1}), values.remainder(10)};
-  }
-  std::int64_t channels() const override { return 1; }
-  const std::vector<std::string>& class_names() const override { return names_; }
-
- private:
-  std::int64_t count_;
-  std::vector<std::string> names_ = std::vector<std::string>(10, "n");
-};
+using testing::Numbers;
 
 std::multiset<std::int64_t> values_of(const ImageSet& set) {
   std::multiset<std::int64_t> values;
-  for (std::int64_t i = 0; i < set.size(); ++i) {
-    const std::vector<std::int64_t> one{i};
-    values.insert(static_cast<std::int64_t>(set.batch(one).images.item<float>()));
-  }
+  for (std::int64_t i = 0; i < set.size(); ++i) values.insert(testing::value_of(set, i));
   return values;
 }
 
@@ -54,6 +37,37 @@ TEST(HoldOut, RefusesToTakeAll) {
   const auto all = std::make_shared<Numbers>(10);
   EXPECT_THROW(hold_out(all, all, 10), UserError);
   EXPECT_THROW(hold_out(all, all, -1), UserError);
+}
+
+TEST(Limit, DrawsTheSameSamplesEachTime) {
+  const auto all = std::make_shared<Numbers>(1000);
+  const auto some = limit(all, 100);
+  const auto drawn = values_of(*some);
+  EXPECT_EQ(some->size(), 100);
+  EXPECT_EQ(std::set<std::int64_t>(drawn.begin(), drawn.end()).size(), 100U) << "no sample twice";
+  EXPECT_GT(*drawn.rbegin(), 800) << "from all of the set";
+  EXPECT_EQ(values_of(*limit(all, 100)), drawn);
+  const auto more = values_of(*limit(all, 200));
+  EXPECT_TRUE(std::includes(more.begin(), more.end(), drawn.begin(), drawn.end()));
+  EXPECT_EQ(limit(all, 0), all);
+  EXPECT_EQ(limit(all, 1000)->size(), 1000);
+}
+
+TEST(Limit, RefusesMoreThanThereAre) {
+  const auto all = std::make_shared<Numbers>(10);
+  EXPECT_EQ(
+      testing::user_error_of([&] { limit(all, 11); }),
+      "data.samples: 11 samples, expected 1 to 10 (the training set, validation held out), or 0 for all");
+}
+
+TEST(PixelScale, GoesThereAndBack) {
+  const PixelScale grey{{0.5F}, {0.25F}};
+  EXPECT_TRUE(torch::equal(grey.values(torch::tensor({0.0F, 0.5F, 1.0F}).view({1, 1, 3})),
+                           torch::tensor({-2.0F, 0.0F, 2.0F}).view({1, 1, 3})));
+  const PixelScale colour{{0, 0.5F, 1}, {1, 2, 4}};
+  const torch::Tensor values = torch::ones({2, 3, 1, 1});
+  EXPECT_TRUE(torch::equal(colour.pixels(values)[1].flatten(), torch::tensor({1.0F, 2.5F, 5.0F})));
+  EXPECT_TRUE(torch::equal(colour.values(colour.pixels(values)), values));
 }
 
 }  // namespace

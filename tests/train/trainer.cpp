@@ -47,7 +47,7 @@ Outcome run_toy(const fs::path& folder, const std::string& norm, bool resume, st
   const ToySet train(200);
   const ToySet validation(40);
   const Network network = toy_network(norm);
-  const auto sampler = data::make_sampler(batches, data::labels_of(train), settings.batch_size, 1);
+  const auto sampler = data::make_sampler(batches, data::keys_of(train), settings.batch_size, 1);
   std::vector<std::int64_t> reference_indices{1, 2, 3, 4, 5, 6, 7, 8};
   ReferenceKeeper reference(ModelView(*network.module, network.forward),
                             train.batch(reference_indices).images);
