@@ -9,6 +9,7 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
+#include <refnorm/base/text.h>
 #include <refnorm/data/domains.h>
 #include <refnorm/data/groups.h>
 #include <refnorm/data/mnist.h>
@@ -144,7 +145,7 @@ Json setup_description(const Recipe& recipe, const data::Splits& splits, const d
              {"reference_size", recipe.reference.size},
              {"population_reading", recipe.population.reading}};
   // Only what the recipe asks for, so that a report's line of settings stays short.
-  if (!recipe.data.domains.empty()) setup["domains"] = recipe.data.domains;
+  if (!recipe.data.domains.empty()) setup["domains"] = join(recipe.data.domains, ", ");
   if (!recipe.data.groups.empty()) setup["groups"] = splits.train->grouping()->names.size();
   if (sampler.never_drawn() > 0) setup["samples_never_drawn"] = sampler.never_drawn();
   return setup;

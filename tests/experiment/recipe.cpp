@@ -64,6 +64,17 @@ TEST_F(RecipeTest, ReadsWhatItWrites) {
   EXPECT_EQ(read(text).train.lr, 0.1);
 }
 
+TEST_F(RecipeTest, TakesListsOfTexts) {
+  const Recipe recipe = read(kSmall, {"data.domains=[\"plain\", \"noisy\"]", "data.samples=40"});
+  EXPECT_EQ(recipe.data.domains, (std::vector<std::string>{"plain", "noisy"}));
+  EXPECT_EQ(read(to_toml(recipe)).data.domains, recipe.data.domains);
+  EXPECT_EQ(read(to_toml(recipe)).data.samples, 40);
+  EXPECT_TRUE(read(kSmall).data.domains.empty());
+  EXPECT_EQ(error(with_arm("[data]\ndomains = \"plain\"")),
+            "data.domains is 'plain', expected a list of texts");
+  EXPECT_EQ(error(with_arm("[data]\ndomains = [1]")), "data.domains is 1, expected a text");
+}
+
 TEST_F(RecipeTest, TakesANormAsATable) {
   const std::string arm = "[[arm]]\nname = \"a\"\n";
   EXPECT_EQ(read(arm + "norm = { kind = \"rbn\", live = true, weight = 0.25 }").arms[0].norm,
