@@ -6,6 +6,7 @@
 #include <refnorm/base/interrupt.h>
 #include <refnorm/base/lock.h>
 #include <refnorm/base/text.h>
+#include <refnorm/data/corruption.h>
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/compare.h>
 #include <refnorm/experiment/pool.h>
@@ -102,6 +103,7 @@ Json run_of(const Job& job, const Json& result, const fs::path& folder) {
 }
 
 std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits) {
+  for (const std::string& corruption : recipe.measure.corruptions) data::corrupted(splits.test, corruption);
   for (const ArmSettings& arm : recipe.arms) {
     try {
       models::make_model(recipe.model.kind,

@@ -57,6 +57,14 @@ struct Axis {
   std::vector<std::string> values;
 };
 
+/// What is measured after training beside the errors.
+struct MeasureSettings {
+  std::vector<std::string> corruptions;
+  double fgsm = 0, pgd = 0;  ///< largest change of a pixel of 0 … 1; 0: no attack
+  std::int64_t pgd_steps = 10;
+  std::int64_t attacked = 1000;
+};
+
 /// How a sweep chooses each arm's learning rate in each setting.
 struct TuneSettings {
   std::vector<double> lr;  ///< those to try; empty: train.lr for all
@@ -75,6 +83,7 @@ struct Recipe {
   ReferenceSettings reference;
   PopulationSettings population;
   RunSettings run;
+  MeasureSettings measure;
   std::vector<ArmSettings> arms;
   std::vector<Axis> axes;  ///< [sweep]; a recipe without one is a single setting
   TuneSettings tune;

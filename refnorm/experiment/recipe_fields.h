@@ -62,6 +62,11 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("run", "threads", recipe.run.threads, between(0, 4096));
   visit("run", "device", recipe.run.device, one_of({"cpu", "cuda"}));
   visit("run", "test", recipe.run.test, Allowed{});
+  visit("measure", "corruptions", recipe.measure.corruptions, Allowed{});
+  visit("measure", "fgsm", recipe.measure.fgsm, between(0, 1));
+  visit("measure", "pgd", recipe.measure.pgd, between(0, 1));
+  visit("measure", "pgd_steps", recipe.measure.pgd_steps, at_least(1));
+  visit("measure", "attacked", recipe.measure.attacked, at_least(1));
   visit("tune", "lr", recipe.tune.lr, at_least(0));
   visit("tune", "seeds", recipe.tune.seeds, between(1, 1000));
   visit("tune", "give_up", recipe.tune.give_up, between(0, 1));

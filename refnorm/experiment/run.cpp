@@ -131,6 +131,7 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
     if (!population.empty()) write_population(folder / "population.safetensors", population);
     if (recipe.run.test) result.update(test_errors(assembly, recipe, population));
     result.update(validation_error(assembly, recipe, population));
+    if (recipe.run.test) result.update(robustness(assembly, recipe, population));
     if (recipe.run.test) result.update(closer_look(assembly, recipe, population));
   }
   result["label_divergence_bits"] =

@@ -6,7 +6,9 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/safetensors.h>
+#include <refnorm/data/corruption.h>
 #include <refnorm/experiment/test_error.h>
+#include <refnorm/train/attack.h>
 #include <refnorm/train/autocast.h>
 #include <refnorm/train/tensor_file.h>
 
@@ -146,6 +148,29 @@ Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStati
   out["same_data"] = {{"samples", same.in_training.samples},
                       {"in_training_error_pct", same.in_training.error_pct()},
                       {"in_evaluation_error_pct", same.in_evaluation.error_pct()}};
+  return out;
+}
+
+Json robustness(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population) {
+  const MeasureSettings& wanted = recipe.measure;
+  Json out = Json::object();
+  if (wanted.corruptions.empty() && wanted.fgsm == 0 && wanted.pgd == 0) return out;
+  const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
+  Json& found = out["robustness"];
+  for (const std::string& corruption : wanted.corruptions) {
+    const auto set = data::corrupted(assembly.splits().test, corruption);
+    found[corruption] =
+        train::evaluate(assembly.network(), *set, kTestBatch, statistics, assembly.compute()).error_pct();
+  }
+  const auto attack = [&](const char* name, const train::Attack& how) {
+    if (how.strength == 0) return;
+    found[fmt::format("{}:{}", name, how.strength)] =
+        train::evaluate_attacked(assembly.network(), *assembly.splits().test, wanted.attacked, statistics,
+                                 how, assembly.compute())
+            .error_pct();
+  };
+  attack("fgsm", {wanted.fgsm, 1});
+  attack("pgd", {wanted.pgd, wanted.pgd_steps});
   return out;
 }
 

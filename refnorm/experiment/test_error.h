@@ -26,6 +26,9 @@ Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStati
 /// without validation samples.
 Json validation_error(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population);
 
+/// `robustness`: the test errors under the recipe's corruptions and attacks; empty where it has none.
+Json robustness(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population);
+
 /// `worst_class` and `same_data`. Running statistics move with the latter.
 Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population);
 

@@ -7,36 +7,9 @@
 #include <refnorm/metrics/classification.h>
 #include <refnorm/train/autocast.h>
 #include <refnorm/train/evaluate.h>
+#include <refnorm/train/mode.h>
 
 namespace refnorm::train {
-namespace {
-
-/// Sets mode and statistics of a network, and puts them back.
-class Mode {
- public:
-  Mode(torch::nn::Module& module, bool training, Statistics statistics)
-      : module_(module), training_before_(module.is_training()) {
-    for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(module)) {
-      before_.emplace_back(layer, layer->statistics());
-      layer->use_statistics(statistics);
-    }
-    module_.train(training);
-  }
-  ~Mode() {
-    module_.train(training_before_);
-    for (const auto& [layer, statistics] : before_) layer->use_statistics(statistics);
-  }
-  Mode(const Mode&) = delete;
-  Mode& operator=(const Mode&) = delete;
-
- private:
-  torch::nn::Module& module_;
-  bool training_before_;
-  std::vector<std::pair<std::shared_ptr<BatchStatisticsLayer>, Statistics>> before_;
-};
-
-}  // namespace
-
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
                         Statistics statistics, const Compute& compute, metrics::ClassErrors* by_class) {
   const torch::NoGradGuard no_grad;
