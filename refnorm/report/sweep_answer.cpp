@@ -130,6 +130,12 @@ bool SettingAnswer::among_best(std::size_t arm) const {
   return places[arm] == Place::kBest || places[arm] == Place::kTie || places[arm] == Place::kTooFewSeeds;
 }
 
+std::size_t SweepAnswer::settings_with(std::size_t arm, Verdict verdict) const {
+  return static_cast<std::size_t>(
+      std::count_if(settings.begin(), settings.end(),
+                    [&](const SettingAnswer& setting) { return setting.against[arm].verdict == verdict; }));
+}
+
 bool at_the_edge(const Rate& rate) {
   if (!rate.chosen || rate.tried.size() < 2) return false;
   const auto [low, high] =

@@ -65,6 +65,9 @@ struct SweepAnswer {
   std::vector<SettingAnswer> settings;
   std::vector<PooledAnswer> pooled;  ///< one an arm
 
+  /// In how many settings an arm stands so to the baseline.
+  std::size_t settings_with(std::size_t arm, Verdict verdict) const;
+
   std::vector<std::string> sentences;  ///< the answer, plain text
   std::vector<std::string> cautions;   ///< what keeps it from saying more
 };

@@ -13,16 +13,16 @@ namespace {
 
 constexpr double kRow = 30;
 constexpr double kGap = 28;
-constexpr double kFullRatio = 4;     // the ratio with the full colour
-constexpr double kOpacity = 0.65;    // of the full colour: the text over it stays legible, light or dark
-constexpr double kCharacter = 6.9;   // a column of 13 px text, generously
+constexpr double kFullRatio = 4;    // the ratio with the full colour
+constexpr double kOpacity = 0.65;   // of the full colour: the text over it stays legible, light or dark
+constexpr double kCharacter = 6.9;  // a column of 13 px text, generously
 
 /// One cell: an arm at one value of each of the first two axes, over all settings there.
 struct Cell {
-  std::size_t settings = 0;    ///< with a ratio
-  double log_ratio = 0;        ///< mean over them
-  bool told_apart = false;     ///< the one setting here is told apart from the baseline
-  bool nothing = false;        ///< settings there are, but no seed with which both finished
+  std::size_t settings = 0;  ///< with a ratio
+  double log_ratio = 0;      ///< mean over them
+  bool told_apart = false;   ///< the one setting here is told apart from the baseline
+  bool nothing = false;      ///< settings there are, but no seed with which both finished
   std::vector<std::string> titles;
 };
 
@@ -57,7 +57,8 @@ Map map_of(const Sweep& sweep) {
   std::size_t longest = 0;
   std::size_t widest = 0;
   for (std::string& row : map.rows) longest = std::max(longest, display_width(row = shortened(row, 18)));
-  for (std::string& column : map.columns) widest = std::max(widest, display_width(column = shortened(column, 18)));
+  for (std::string& column : map.columns)
+    widest = std::max(widest, display_width(column = shortened(column, 18)));
   map.label = longest > 0 ? kCharacter * static_cast<double>(longest) + 8 : 0;
   const double room = Layout::kWidth - 24 - map.label;
   map.cell = std::min(std::max(58.0, kCharacter * static_cast<double>(widest) + 6),
@@ -65,7 +66,8 @@ Map map_of(const Sweep& sweep) {
   return map;
 }
 
-Cell cell_of(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm, std::size_t row, std::size_t column) {
+Cell cell_of(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm, std::size_t row,
+             std::size_t column) {
   Cell cell;
   std::size_t here = 0;
   for (std::size_t i = 0; i < sweep.settings.size(); ++i) {
@@ -76,11 +78,12 @@ Cell cell_of(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm, std
     const AgainstBaseline& against = answer.settings[i].against[arm];
     const Arm& baseline = setting.arms[answer.baseline];
     cell.told_apart = against.verdict == Verdict::kBetter || against.verdict == Verdict::kWorse;
-    cell.titles.push_back(fmt::format(
-        "{}, {}: {} % against {}'s {} %; difference {} over {} pairs, {} after correction: {}",
-        setting.arms[arm].name, setting_words(sweep, setting), two_decimals(setting.arms[arm].test_error.mean),
-        baseline.name, two_decimals(baseline.test_error.mean), signed_points(against.difference.mean),
-        against.difference.n, p_text(against.corrected), verdict_words(against.verdict)));
+    cell.titles.push_back(
+        fmt::format("{}, {}: {} % against {}'s {} %; difference {} over {} pairs, {} after correction: {}",
+                    setting.arms[arm].name, setting_words(sweep, setting),
+                    two_decimals(setting.arms[arm].test_error.mean), baseline.name,
+                    two_decimals(baseline.test_error.mean), signed_points(against.difference.mean),
+                    against.difference.n, p_text(against.corrected), verdict_words(against.verdict)));
     if (const auto ratio = log_ratio(baseline, setting.arms[arm])) {
       cell.log_ratio += *ratio;
       ++cell.settings;
@@ -90,6 +93,11 @@ Cell cell_of(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm, std
   cell.told_apart = cell.told_apart && here == 1;
   cell.nothing = here > 0 && cell.settings == 0;
   return cell;
+}
+
+std::string ratio_text(double ratio) {
+  if (ratio < 0.1) return fmt::format("{:.2g}", ratio);
+  return ratio < 9.995 ? fmt::format("{:.2f}", ratio) : with_thousands(ratio);
 }
 
 std::string draw_cell(const Cell& cell, double x, double y, double width) {
@@ -105,17 +113,17 @@ std::string draw_cell(const Cell& cell, double x, double y, double width) {
       "stroke=\"#d9dee3\"/>\n",
       escape_markup(titles), lower ? "fill0" : "fill1", x, y, width, kRow, lower ? "#0072b2" : "#d55e00",
       kOpacity * std::abs(depth), x, y, width, kRow);
-  const std::string text = cell.nothing ? "×" : fmt::format("{:.3g}", std::exp(cell.log_ratio));
+  const std::string text = cell.nothing ? "×" : ratio_text(std::exp(cell.log_ratio));
   out += fmt::format(
       "<text class=\"ink\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" font-size=\"13\"{} "
       "fill=\"#24292f\">{}</text>\n</g>\n",
-      x + width / 2, y + kRow / 2 + 4.5, cell.told_apart ? " font-weight=\"700\" text-decoration=\"underline\"" : "",
-      text);
+      x + width / 2, y + kRow / 2 + 4.5,
+      cell.told_apart ? " font-weight=\"700\" text-decoration=\"underline\"" : "", text);
   return out;
 }
 
-std::string draw_map(const Sweep& sweep, const SweepAnswer& answer, const Map& map, std::size_t arm, double left,
-                     double top) {
+std::string draw_map(const Sweep& sweep, const SweepAnswer& answer, const Map& map, std::size_t arm,
+                     double left, double top) {
   const auto longest = static_cast<std::size_t>(std::max(8.0, map.width() / 8.4));
   std::string out =
       draw_text(left, top + 16, "title", "start", shortened(one_line(sweep.arms()[arm].name), longest));
@@ -136,9 +144,8 @@ std::string draw_map(const Sweep& sweep, const SweepAnswer& answer, const Map& m
 
 std::string axes_words(const Sweep& sweep) {
   const std::string across = sweep.axes[sweep.axes.size() > 1 ? 1 : 0].key;
-  std::string words = sweep.axes.size() > 1
-                          ? fmt::format("rows: {}; columns: {}", sweep.axes[0].key, across)
-                          : fmt::format("columns: {}", across);
+  std::string words = sweep.axes.size() > 1 ? fmt::format("rows: {}; columns: {}", sweep.axes[0].key, across)
+                                            : fmt::format("columns: {}", across);
   if (sweep.axes.size() > 2) words += "; a cell is the geometric mean over the other axes";
   return words;
 }
@@ -160,8 +167,8 @@ std::string heat_svg(const Sweep& sweep, const SweepAnswer& answer) {
     body += draw_map(sweep, answer, map, arm, left, top);
     left += map.width() + kGap;
   }
-  return wrap_svg(fmt::format("Each arm's error as a multiple of {}'s: {}", sweep.arms()[answer.baseline].name,
-                              title(sweep)),
+  return wrap_svg(fmt::format("Each arm's error as a multiple of {}'s: {}",
+                              sweep.arms()[answer.baseline].name, title(sweep)),
                   top + map.height() + 12, body);
 }
 

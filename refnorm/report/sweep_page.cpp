@@ -50,10 +50,11 @@ std::string pooled_section(const Sweep& sweep, const SweepAnswer& answer) {
   out += html_of(pooled_table(sweep, answer)) + notes(pooled_notes(sweep, answer));
   if (sweep.settings.size() < 2) return out;
   return out + "<details>\n<summary>Setting by setting</summary>\n" + html_of(setting_table(sweep, answer)) +
-         paragraph(fmt::format("Paired by seed; corrected after Holm for all {} comparison{} of this table. The "
-                               "95 % intervals are Student's t, each for itself.",
-                               answer.comparisons, answer.comparisons == 1 ? "" : "s"),
-                   "faint") +
+         paragraph(
+             fmt::format("Paired by seed; corrected after Holm for all {} comparison{} of this table. The "
+                         "95 % intervals are Student's t, each for itself.",
+                         answer.comparisons, answer.comparisons == 1 ? "" : "s"),
+             "faint") +
          "</details>\n";
 }
 
@@ -64,20 +65,22 @@ std::string figure(const std::string& svg) {
 std::string figure_sections(const Sweep& sweep, const SweepAnswer& answer) {
   std::string out;
   if (const std::string skew = skew_svg(sweep, answer); !skew.empty())
-    out += heading("Error against skew") + figure(skew) +
-           paragraph(
-               "Small batches are skewed, too: even i.i.d. ones of a few samples miss most labels. Settings of "
-               "one skew may differ in other things, such as the size of a batch.",
-               "faint");
+    out +=
+        heading("Error against skew") + figure(skew) +
+        paragraph(
+            "Small batches are skewed, too: even i.i.d. ones of a few samples miss most labels. Settings of "
+            "one skew may differ in other things, such as the size of a batch.",
+            "faint");
   if (const std::string heat = heat_svg(sweep, answer); !heat.empty()) {
     const std::string baseline = sweep.arms()[answer.baseline].name;
-    out += fmt::format("<h2>Error as a multiple of {}’s</h2>\n", escape_markup(baseline)) + figure(heat) +
-           paragraph(fmt::format("Below 1 and blue: a lower error than {0}'s; above 1 and orange: a higher one; "
-                                 "full colour from a quarter or four times on. Bold and underlined: told apart "
-                                 "from {0} in that setting, after correction. ×: no seed with which both "
-                                 "finished. Seeds with which one of the two diverged are left out.",
-                                 baseline),
-                     "faint");
+    out +=
+        fmt::format("<h2>Error as a multiple of {}’s</h2>\n", escape_markup(baseline)) + figure(heat) +
+        paragraph(fmt::format("Below 1 and blue: a lower error than {0}'s; above 1 and orange: a higher one; "
+                              "full colour from a quarter or four times on. Bold and underlined: told apart "
+                              "from {0} in that setting, after correction. ×: no seed with which both "
+                              "finished. Seeds with which one of the two diverged are left out.",
+                              baseline),
+                  "faint");
   }
   return out;
 }
@@ -100,7 +103,8 @@ std::string rate_section(const Sweep& sweep) {
     return std::any_of(setting.rates.begin(), setting.rates.end(), at_the_edge);
   });
   if (edge)
-    out += paragraph("⚠ the lowest or the highest of the values tried: a better one may lie beyond them.", "faint");
+    out += paragraph("⚠ the lowest or the highest of the values tried: a better one may lie beyond them.",
+                     "faint");
   const Table trials = trial_table(sweep);
   if (trials.rows.empty()) return out;
   return out + "<details>\n<summary>Every value tried</summary>\n" + html_of(trials) + "</details>\n";
@@ -123,18 +127,24 @@ std::string again_section(const Sweep& sweep) {
 std::string reading_section() {
   return heading("How to read this") +
          "<ul>\n"
-         "<li>A setting is one way to make batches. In each, every arm is the same network, data and schedule "
+         "<li>A setting is one way to make batches. In each, every arm is the same network, data and "
+         "schedule "
          "with another normalization; each seed sets the initial weights and the order of the data.</li>\n"
          "<li>The test set is read once, at the end of a run. Lower error is better; differences are in "
          "percentage points.</li>\n"
-         "<li>A sign-flip test asks how often differences as large would come about if the two arms were alike "
-         "and chance gave each difference its sign. With n seeds its p cannot go below 2 / 2<sup>n</sup>.</li>\n"
+         "<li>A sign-flip test asks how often differences as large would come about if the two arms were "
+         "alike "
+         "and chance gave each difference its sign. With n seeds its p cannot go below 2 / "
+         "2<sup>n</sup>.</li>\n"
          "<li>A tie means that these runs do not show a difference, not that there is none; “not worse” says "
          "how much of one they rule out.</li>\n"
-         "<li>A run that diverged is counted as a divergence and is not averaged; one that failed (crashed, out "
-         "of memory) is neither. An arm that loses runs is averaged over fewer, perhaps luckier, seeds.</li>\n"
+         "<li>A run that diverged is counted as a divergence and is not averaged; one that failed (crashed, "
+         "out "
+         "of memory) is neither. An arm that loses runs is averaged over fewer, perhaps luckier, "
+         "seeds.</li>\n"
          "<li>All of this speaks of chance between seeds only: not of other data or networks.</li>\n"
-         "<li>Resting the pointer on a point, band or cell shows its values; an arm’s name in a legend sets its "
+         "<li>Resting the pointer on a point, band or cell shows its values; an arm’s name in a legend sets "
+         "its "
          "line off, for good when clicked.</li>\n"
          "<li>Made from <code>result.json</code> beside this file, and from nothing else.</li>\n"
          "</ul>\n";

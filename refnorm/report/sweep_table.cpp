@@ -30,11 +30,13 @@ std::string lost_runs(const Arm& arm) {
   std::vector<std::string> parts;
   if (arm.test_error.diverged > 0) parts.push_back(fmt::format("{} diverged", arm.test_error.diverged));
   if (arm.failed() > 0) parts.push_back(fmt::format("{} failed", arm.failed()));
-  return parts.empty() ? "" : fmt::format("({} of {})", join(parts, ", "), arm.runs.size());
+  return parts.empty() ? "" : fmt::format("({} of {} runs)", join(parts, ", "), arm.runs.size());
 }
 
 std::string error_cell(const Arm& arm, Place place) {
   if (arm.runs.empty()) return "no run yet";
+  if (arm.test_error.diverged == static_cast<std::int64_t>(arm.runs.size()))
+    return fmt::format("× all {} diverged", arm.runs.size());
   std::string text = two_decimals(arm.test_error.mean);
   if (const auto& ci = arm.test_error.ci95)
     text += fmt::format(" ± {}", two_decimals((ci->high - ci->low) / 2));
@@ -59,6 +61,13 @@ std::string margin_cell(const PooledAnswer& pooled) {
   return pooled.diverged > 0 ? "no: diverged more often" : "–";
 }
 
+std::string by_setting(const SweepAnswer& answer, std::size_t arm) {
+  return fmt::format(
+      "{} / {} / {}", answer.settings_with(arm, Verdict::kBetter),
+      answer.settings_with(arm, Verdict::kTie) + answer.settings_with(arm, Verdict::kTooFewSeeds),
+      answer.settings_with(arm, Verdict::kWorse));
+}
+
 std::vector<std::string> pooled_row(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm) {
   const PooledAnswer& pooled = answer.pooled[arm];
   const bool compared = pooled.difference.pairs > 0;
@@ -68,6 +77,7 @@ std::vector<std::string> pooled_row(const Sweep& sweep, const SweepAnswer& answe
           signed_interval(pooled.difference.interval),
           compared ? p_cell(pooled.p) : "–",
           compared ? p_cell(pooled.corrected) : "–",
+          by_setting(answer, arm),
           compared ? margin_cell(pooled) : "–",
           fmt::format("{}", pooled.difference.pairs),
           fmt::format("{}", pooled.lost),
@@ -142,6 +152,7 @@ Table pooled_table(const Sweep& sweep, const SweepAnswer& answer) {
                 "95 % interval",
                 "p",
                 "p corrected",
+                "settings lower / tie / higher",
                 fmt::format("not worse within {} points", kMargin),
                 "pairs",
                 "pairs lost",
@@ -154,8 +165,15 @@ Table pooled_table(const Sweep& sweep, const SweepAnswer& answer) {
 
 Table setting_table(const Sweep& sweep, const SweepAnswer& answer) {
   Table table;
-  table.head = {"setting", "arm", "against " + sweep.arms()[answer.baseline].name,
-                "difference, points", "95 % interval", "p", "p corrected", "pairs", "pairs lost"};
+  table.head = {"setting",
+                "arm",
+                "against " + sweep.arms()[answer.baseline].name,
+                "difference, points",
+                "95 % interval",
+                "p",
+                "p corrected",
+                "pairs",
+                "pairs lost"};
   table.text_columns = 3;
   for (std::size_t i = 0; i < sweep.settings.size(); ++i) {
     for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
@@ -196,9 +214,10 @@ Table trial_table(const Sweep& sweep) {
     for (std::size_t arm = 0; arm < setting.arms.size(); ++arm) {
       for (const Rate::Trial& trial : setting.rates[arm].tried) {
         const bool chosen = setting.rates[arm].chosen == trial.value;
-        table.rows.push_back({setting_words(sweep, setting), setting.arms[arm].name,
-                              fmt::format("{:.6g}{}", trial.value, chosen ? " ★" : ""),
-                              trial.validation_error ? two_decimals(trial.validation_error) : "none finished"});
+        table.rows.push_back(
+            {setting_words(sweep, setting), setting.arms[arm].name,
+             fmt::format("{:.6g}{}", trial.value, chosen ? " ★" : ""),
+             trial.validation_error ? two_decimals(trial.validation_error) : "none finished"});
       }
     }
   }
@@ -222,15 +241,17 @@ std::vector<std::string> error_notes(const Sweep& sweep, const SweepAnswer& answ
 
 std::vector<std::string> pooled_notes(const Sweep& sweep, const SweepAnswer& answer) {
   const std::string baseline = sweep.arms()[answer.baseline].name;
-  return {fmt::format("Difference: this arm's test error minus {}'s with the same seed in the same setting; the "
-                      "mean of each setting counts the same; positive is worse. p: two-sided sign-flip test over "
-                      "all pairs, taken as independent; corrected after Holm for the {} arms.",
-                      baseline, sweep.arms().size() - 1),
-          fmt::format("Not worse within {} points: yes where the upper end of the 95 % interval lies below that, "
-                      "each interval for itself; not said of an arm that diverged more often than {}. Pairs lost: "
-                      "seeds with which one of the two diverged or failed, so that there is no difference; an arm "
-                      "that loses pairs is compared over the perhaps easier rest.",
-                      kMargin, baseline)};
+  return {
+      fmt::format("Difference: this arm's test error minus {}'s with the same seed in the same setting; the "
+                  "mean of each setting counts the same; positive is worse. p: two-sided sign-flip test over "
+                  "all pairs, taken as independent; corrected after Holm for the {} arms.",
+                  baseline, sweep.arms().size() - 1),
+      fmt::format(
+          "Not worse within {} points: yes where the upper end of the 95 % interval lies below that, "
+          "each interval for itself; not said of an arm that diverged more often than {}. Pairs lost: "
+          "seeds with which one of the two diverged or failed, so that there is no difference; an arm "
+          "that loses pairs is compared over the perhaps easier rest.",
+          kMargin, baseline)};
 }
 
 std::string markdown_table(const Sweep& sweep, const SweepAnswer& answer) {
@@ -238,11 +259,12 @@ std::string markdown_table(const Sweep& sweep, const SweepAnswer& answer) {
                                 paragraphs(answer.sentences, " ", escape_markdown));
   for (const std::string& caution : answer.cautions) out += fmt::format("- {}\n", escape_markdown(caution));
   if (!answer.cautions.empty()) out += "\n";
-  out += "## Test error\n\n" + markdown_rows(error_table(sweep, answer), [&](std::size_t row, std::size_t column) {
-           return is_best(answer, row, column);
-         });
+  out += "## Test error\n\n" +
+         markdown_rows(error_table(sweep, answer),
+                       [&](std::size_t row, std::size_t column) { return is_best(answer, row, column); });
   out += "\n";
-  for (const std::string& note : error_notes(sweep, answer)) out += fmt::format("- {}\n", escape_markdown(note));
+  for (const std::string& note : error_notes(sweep, answer))
+    out += fmt::format("- {}\n", escape_markdown(note));
   if (sweep.arms().size() > 1) {
     out += fmt::format("\n## Against {}, over all settings\n\n",
                        escape_markdown(sweep.arms()[answer.baseline].name));
