@@ -26,7 +26,9 @@ Sweep sweep_of(const std::vector<std::vector<std::optional<double>>>& levels, in
   return parsed(json);
 }
 
-std::string all(const std::vector<std::string>& sentences) { return join(sentences, "\n"); }
+std::string all(const std::vector<std::string>& sentences) {
+  return join(sentences, "\n");
+}
 
 TEST(SweepAnswer, AgainstTheBaselineByHand) {
   // Ten differences of one sign: p = 2 / 1024; four settings of three arms less the one that diverged make 11
@@ -50,7 +52,8 @@ TEST(SweepAnswer, AgainstTheBaselineByHand) {
 
 TEST(SweepAnswer, TheBestAndItsTies) {
   const SweepAnswer found = answer(parsed(sample_sweep()));
-  EXPECT_EQ(found.settings[0].places, (std::vector<Place>{Place::kWorse, Place::kWorse, Place::kBest, Place::kWorse}));
+  EXPECT_EQ(found.settings[0].places,
+            (std::vector<Place>{Place::kWorse, Place::kWorse, Place::kBest, Place::kWorse}));
   EXPECT_EQ(found.settings[1].places[2], found.settings[1].best == 2U ? Place::kBest : Place::kTie);
   EXPECT_EQ(found.settings[1].places[3], Place::kWorse);
   EXPECT_EQ(found.settings[2].best, 0U);
@@ -63,7 +66,8 @@ TEST(SweepAnswer, WhereBatchesDecideNoNormIsNamedForAll) {
   EXPECT_TRUE(contains(found.sentences[0], "No one normalization was among the best")) << found.sentences[0];
   EXPECT_TRUE(contains(found.sentences[1], "iid, batch 4: RBN alone; iid, batch 16: GN, BN and RBN"))
       << found.sentences[1];
-  EXPECT_TRUE(contains(found.sentences[2], "IN (−9.67 points, p = 0.0019, but higher in 2 settings, 10 pairs lost)"))
+  EXPECT_TRUE(
+      contains(found.sentences[2], "IN (−9.67 points, p = 0.0019, but higher in 2 settings, 10 pairs lost)"))
       << found.sentences[2];
   EXPECT_TRUE(contains(all(found.cautions), "10 of 40 runs of IN diverged.")) << all(found.cautions);
   EXPECT_TRUE(contains(all(found.cautions), "lowest or the highest of those tried for GN (in 4 of 4)"));
@@ -71,7 +75,8 @@ TEST(SweepAnswer, WhereBatchesDecideNoNormIsNamedForAll) {
 
 TEST(SweepAnswer, OneNormThatIsAmongTheBestEverywhere) {
   const SweepAnswer found = answer(sweep_of({{1.5, 0.9, 0.9, 2.0}, {1.5, 1.9, 0.9, 2.0}}));
-  EXPECT_TRUE(found.sentences[0].starts_with("Train with RBN: in each of the 2 settings")) << found.sentences[0];
+  EXPECT_TRUE(found.sentences[0].starts_with("Train with RBN: in each of the 2 settings"))
+      << found.sentences[0];
 }
 
 TEST(SweepAnswer, WhatIsNotToldApartIsATie) {
@@ -116,7 +121,8 @@ TEST(SweepAnswer, AnArmThatDivergesIsNoneOfTheBest) {
 TEST(SweepAnswer, WithoutAnyResult) {
   const std::vector<std::optional<double>> none(4);
   const SweepAnswer found = answer(sweep_of({none, none}));
-  EXPECT_EQ(found.sentences, std::vector<std::string>{"No run has a result yet, or every one diverged or failed."});
+  EXPECT_EQ(found.sentences,
+            std::vector<std::string>{"No run has a result yet, or every one diverged or failed."});
   EXPECT_FALSE(found.settings[0].best);
 }
 

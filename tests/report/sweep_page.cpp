@@ -93,7 +93,8 @@ TEST(SweepPage, AThirdAxisIsAveraged) {
 TEST(SweepPage, HostileTextsStayTexts) {
   const TemporaryFolder folder;
   Json json = sample_sweep();
-  for (const char* place : {"/recipe", "/note", "/command", "/tuned/rule", "/axes/0/values/0", "/machine/cpu"})
+  for (const char* place :
+       {"/recipe", "/note", "/command", "/tuned/rule", "/axes/0/values/0", "/machine/cpu"})
     json[Json::json_pointer(place)] = kHostile;
   for (Json& setting : json["settings"]) {
     setting["arms"][0]["name"] = kHostile;
