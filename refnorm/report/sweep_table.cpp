@@ -56,16 +56,12 @@ std::string p_cell(double p) {
   return text.starts_with("p = ") ? text.substr(4) : text.substr(2);
 }
 
-std::string margin_cell(const PooledAnswer& pooled) {
-  if (pooled.not_worse) return *pooled.not_worse ? "yes" : "not shown";
+std::string margin_cell(const SweepAnswer& answer, std::size_t arm) {
+  const PooledAnswer& pooled = answer.pooled[arm];
+  if (pooled.not_worse)
+    return fmt::format("{}; alone in {} of {}", *pooled.not_worse ? "yes" : "not shown",
+                       answer.settings_not_worse(arm), answer.settings.size());
   return pooled.diverged > 0 ? "no: diverged more often" : "–";
-}
-
-std::string by_setting(const SweepAnswer& answer, std::size_t arm) {
-  return fmt::format(
-      "{} / {} / {}", answer.settings_with(arm, Verdict::kBetter),
-      answer.settings_with(arm, Verdict::kTie) + answer.settings_with(arm, Verdict::kTooFewSeeds),
-      answer.settings_with(arm, Verdict::kWorse));
 }
 
 std::vector<std::string> pooled_row(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm) {
@@ -77,8 +73,8 @@ std::vector<std::string> pooled_row(const Sweep& sweep, const SweepAnswer& answe
           signed_interval(pooled.difference.interval),
           compared ? p_cell(pooled.p) : "–",
           compared ? p_cell(pooled.corrected) : "–",
-          by_setting(answer, arm),
-          compared ? margin_cell(pooled) : "–",
+          fmt::format("{} / {}", answer.settings_lower(arm), answer.settings_higher(arm)),
+          compared ? margin_cell(answer, arm) : "–",
           fmt::format("{}", pooled.difference.pairs),
           fmt::format("{}", pooled.lost),
           fmt::format("{} of {}", pooled.diverged, pooled.runs)};
@@ -152,7 +148,7 @@ Table pooled_table(const Sweep& sweep, const SweepAnswer& answer) {
                 "95 % interval",
                 "p",
                 "p corrected",
-                "settings lower / tie / higher",
+                "settings with a lower / higher mean",
                 fmt::format("not worse within {} points", kMargin),
                 "pairs",
                 "pairs lost",
@@ -247,7 +243,8 @@ std::vector<std::string> pooled_notes(const Sweep& sweep, const SweepAnswer& ans
                   "all pairs, taken as independent; corrected after Holm for the {} arms.",
                   baseline, sweep.arms().size() - 1),
       fmt::format(
-          "Not worse within {} points: yes where the upper end of the 95 % interval lies below that, "
+          "Not worse within {} points: yes where the upper end of the 95 % interval lies below that, then in "
+          "how many settings it does so alone, "
           "each interval for itself; not said of an arm that diverged more often than {}. Pairs lost: "
           "seeds with which one of the two diverged or failed, so that there is no difference; an arm "
           "that loses pairs is compared over the perhaps easier rest.",

@@ -40,7 +40,7 @@ class Wording {
 
   std::string name(std::size_t arm) const { return one_line(sweep_.arms()[arm].name); }
   std::string words(std::size_t setting) const {
-    return one_line(setting_words(sweep_, sweep_.settings[setting]));
+    return one_line(setting_words(sweep_, sweep_.settings[setting], " "));
   }
   std::string in_settings() const {
     const std::size_t n = with_result_.size();
@@ -164,8 +164,7 @@ class Wording {
     }
     if (groups.size() > kMostGroups) return best_by_count();
     Names parts;
-    for (const auto& [best, where] : groups)
-      parts.push_back(fmt::format("{}: {}", join(where, " and "), best));
+    for (const auto& [best, where] : groups) parts.push_back(fmt::format("{}: {}", enumerated(where), best));
     return fmt::format("Among the best, by setting — {}.", join(parts, "; "));
   }
 
@@ -188,9 +187,10 @@ class Wording {
     const PooledAnswer& pooled = answer_.pooled[arm];
     Names words{fmt::format("{} points", signed_points(pooled.difference.mean)), p_text(pooled.corrected)};
     const bool better = pooled.verdict == Verdict::kBetter;
-    const std::size_t against = answer_.settings_with(arm, better ? Verdict::kWorse : Verdict::kBetter);
+    const std::size_t against = better ? answer_.settings_higher(arm) : answer_.settings_lower(arm);
     if (against > 0)
-      words.push_back(fmt::format("but {} in {}", better ? "higher" : "lower", counted(against, "setting")));
+      words.push_back(
+          fmt::format("but a {} mean in {}", better ? "higher" : "lower", counted(against, "setting")));
     if (pooled.lost > 0) words.push_back(counted(pooled.lost, "pair") + " lost");
     return join(words, ", ");
   }

@@ -64,10 +64,10 @@ TEST(SweepAnswer, WhereBatchesDecideNoNormIsNamedForAll) {
   const SweepAnswer found = answer(parsed(sample_sweep()));
   ASSERT_EQ(found.sentences.size(), 3U);
   EXPECT_TRUE(contains(found.sentences[0], "No one normalization was among the best")) << found.sentences[0];
-  EXPECT_TRUE(contains(found.sentences[1], "iid, batch 4: RBN alone; iid, batch 16: GN, BN and RBN"))
+  EXPECT_TRUE(contains(found.sentences[1], "iid batch 4: RBN alone; iid batch 16: GN, BN and RBN"))
       << found.sentences[1];
-  EXPECT_TRUE(
-      contains(found.sentences[2], "IN (−9.67 points, p = 0.0019, but higher in 2 settings, 10 pairs lost)"))
+  EXPECT_TRUE(contains(found.sentences[2],
+                       "IN (−9.67 points, p = 0.0019, but a higher mean in 2 settings, 10 pairs lost)"))
       << found.sentences[2];
   EXPECT_TRUE(contains(all(found.cautions), "10 of 40 runs of IN diverged.")) << all(found.cautions);
   EXPECT_TRUE(contains(all(found.cautions), "lowest or the highest of those tried for GN (in 4 of 4)"));
@@ -86,6 +86,17 @@ TEST(SweepAnswer, WhatIsNotToldApartIsATie) {
   for (const PooledAnswer& pooled : found.pooled)
     EXPECT_TRUE(pooled.verdict == Verdict::kTie || pooled.verdict == Verdict::kBaseline);
   EXPECT_EQ(found.pooled[2].not_worse, true);
+}
+
+TEST(SweepAnswer, AMeanOverSettingsDoesNotHideWhereAnArmIsWorse) {
+  // GN is 0.6 worse in one setting and 8 better in the other: better on the whole, not worse in one of two.
+  const SweepAnswer found = answer(sweep_of({{1.5, 0.9, 0.9, 2.0}, {1.0, 9.0, 0.9, 2.0}}));
+  EXPECT_EQ(found.pooled[0].verdict, Verdict::kBetter);
+  EXPECT_EQ(found.pooled[0].not_worse, true);
+  EXPECT_EQ(found.settings_higher(0), 1U);
+  EXPECT_EQ(found.settings_lower(0), 1U);
+  EXPECT_EQ(found.settings_not_worse(0), 1U);
+  EXPECT_TRUE(contains(all(found.sentences), "but a higher mean in 1 setting)")) << all(found.sentences);
 }
 
 TEST(SweepAnswer, FiveSeedsCannotSay) {
