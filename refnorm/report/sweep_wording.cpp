@@ -183,37 +183,52 @@ class Wording {
   }
 
   // A mean over settings hides where it is the other way round.
-  std::string pooled_words(std::size_t arm) const {
-    const PooledAnswer& pooled = answer_.pooled[arm];
-    Names words{fmt::format("{} points", signed_points(pooled.difference.mean)), p_text(pooled.corrected)};
-    const bool better = pooled.verdict == Verdict::kBetter;
-    const std::size_t against = better ? answer_.settings_higher(arm) : answer_.settings_lower(arm);
-    if (against > 0)
-      words.push_back(
-          fmt::format("but a {} mean in {}", better ? "higher" : "lower", counted(against, "setting")));
-    if (pooled.lost > 0) words.push_back(counted(pooled.lost, "pair") + " lost");
-    return join(words, ", ");
+  std::string other_way_round() const {
+    Names parts;
+    for (std::size_t arm = 0; arm < answer_.pooled.size(); ++arm) {
+      const Verdict verdict = answer_.pooled[arm].verdict;
+      if (verdict != Verdict::kBetter && verdict != Verdict::kWorse) continue;
+      const std::size_t count =
+          verdict == Verdict::kBetter ? answer_.settings_higher(arm) : answer_.settings_lower(arm);
+      if (count > 0) parts.push_back(fmt::format("{} in {}", name(arm), count));
+    }
+    return parts.empty() ? ""
+                         : fmt::format("setting by setting the means are the other way round for {} of {}",
+                                       enumerated(parts), answer_.settings.size());
+  }
+
+  std::string told_apart(Verdict verdict, const char* what) const {
+    Names names;
+    double largest = 0;
+    for (std::size_t arm = 0; arm < answer_.pooled.size(); ++arm) {
+      const PooledAnswer& pooled = answer_.pooled[arm];
+      if (pooled.verdict != verdict) continue;
+      names.push_back(fmt::format("{} ({})", name(arm), signed_points(pooled.difference.mean)));
+      largest = std::max(largest, pooled.corrected);
+    }
+    if (names.empty()) return {};
+    const char* most = names.size() > 1 && largest >= 0.0001 ? "at most " : "";
+    return fmt::format("{} had a {} error ({}{})", enumerated(names), what, most, p_text(largest));
+  }
+
+  std::string not_told_apart(Verdict verdict, const char* what) const {
+    Names names;
+    for (std::size_t arm = 0; arm < answer_.pooled.size(); ++arm) {
+      if (answer_.pooled[arm].verdict == verdict) names.push_back(name(arm));
+    }
+    return names.empty() ? "" : fmt::format("{} {}", enumerated(names), what);
   }
 
   std::string against_baseline() const {
-    const auto group = [&](Verdict verdict, const char* what) {
-      Names names;
-      for (std::size_t arm = 0; arm < answer_.pooled.size(); ++arm) {
-        const PooledAnswer& pooled = answer_.pooled[arm];
-        if (pooled.verdict != verdict) continue;
-        const bool told = verdict == Verdict::kBetter || verdict == Verdict::kWorse;
-        names.push_back(told ? fmt::format("{} ({})", name(arm), pooled_words(arm)) : name(arm));
-      }
-      return names.empty() ? "" : fmt::format("{} {}", enumerated(names), what);
-    };
     Names parts;
-    add(parts, group(Verdict::kBetter, "had a lower error"));
-    add(parts, group(Verdict::kWorse, "had a higher error"));
-    add(parts, group(Verdict::kTie, "cannot be told apart from it"));
-    add(parts, group(Verdict::kTooFewSeeds, "cannot be compared with so few runs"));
-    add(parts, group(Verdict::kNoResult, "finished no run to compare"));
+    add(parts, told_apart(Verdict::kBetter, "lower"));
+    add(parts, told_apart(Verdict::kWorse, "higher"));
+    add(parts, not_told_apart(Verdict::kTie, "cannot be told apart from it"));
+    add(parts, not_told_apart(Verdict::kTooFewSeeds, "cannot be compared with so few runs"));
+    add(parts, not_told_apart(Verdict::kNoResult, "finished no run to compare"));
     if (parts.empty()) return {};
-    return fmt::format("Against {}, over all settings together: {}.", name(answer_.baseline),
+    add(parts, other_way_round());
+    return fmt::format("Against {}, in points, mean over all settings: {}.", name(answer_.baseline),
                        join(parts, "; "));
   }
 
