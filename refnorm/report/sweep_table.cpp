@@ -90,6 +90,7 @@ bool any_place(const SweepAnswer& answer, Wanted wanted) {
 std::string paragraphs(const std::vector<std::string>& sentences, const char* separator,
                        std::string (*escape)(std::string_view)) {
   std::vector<std::string> escaped;
+  escaped.reserve(sentences.size());
   for (const std::string& sentence : sentences) escaped.push_back(escape(sentence));
   return join(escaped, separator);
 }
