@@ -12,8 +12,8 @@ namespace refnorm::cli {
 
 Command report_command(CLI::App& parent) {
   const auto folder = std::make_shared<std::string>();
-  CLI::App* app =
-      parent.add_subcommand("report", "Make table.md, curves.svg and report.html of a comparison again");
+  CLI::App* app = parent.add_subcommand(
+      "report", "Make table.md, curves.svg and report.html of a comparison or a sweep again");
   app->add_option("folder", *folder, "The folder that refnorm compare --out made")
       ->required()
       ->type_name("DIR");

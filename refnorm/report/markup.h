@@ -30,6 +30,9 @@ std::string two_decimals(const std::optional<double>& value);
 /// "4,290".
 std::string with_thousands(double value);
 
+/// "1 run", "2 runs".
+std::string counted(std::size_t n, std::string_view thing);
+
 /// "a", "a and b", "a, b and c".
 std::string enumerated(const std::vector<std::string>& items);
 

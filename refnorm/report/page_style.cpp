@@ -47,7 +47,7 @@ summary { cursor: pointer; font-weight: 600; font-size: 20px; margin-top: 44px; 
 @media (max-width: 900px) { table { font-size: 13.5px; } th, td { padding: 6px 7px; } }
 @media (max-width: 600px) { main { padding: 24px 16px 48px; } .answer { font-size: 17px; } }
 @media print {
-  body { font-size: 10.5pt; } main { max-width: none; padding: 0; } table { font-size: 8.5pt; } th, td { padding: 3px 6px; }
+  body { font-size: 10.5pt; } main { max-width: none; padding: 0; } table { font-size: 8.5pt; } th, td { padding: 3px 6px; white-space: normal; }
   .scroll { overflow: visible; } figure, tr, dl { break-inside: avoid; } h2 { break-after: avoid; margin-top: 20pt; }
   figure svg { min-width: 0; } .answer { font-size: 13pt; }
 }

@@ -4,7 +4,6 @@
 #include <set>
 
 #include <refnorm/base/error.h>
-#include <refnorm/base/file.h>
 #include <refnorm/report/result.h>
 
 namespace refnorm::report {
@@ -175,11 +174,6 @@ Result parse_result(const Json& document, const std::string& origin) {
   if (const auto paper = root.find("paper")) result.paper = paper->object();
   result.arms = parse_arms(root.at("arms"));
   return result;
-}
-
-Result read_result(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / "result.json";
-  return parse_result(read_json(file), file.string());
 }
 
 }  // namespace refnorm::report

@@ -68,9 +68,6 @@ struct Result : Experiment {
 /// kind, out of range, or does not fit together.
 Result parse_result(const Json& document, const std::string& origin);
 
-/// Reads `folder`/result.json.
-Result read_result(const std::filesystem::path& folder);
-
 /// The parts that the result of a sweep shares. At least one arm, and no two of one name.
 Experiment parse_experiment(const Field& root);
 std::vector<Arm> parse_arms(const Field& arms);

@@ -55,6 +55,8 @@ AgainstBaseline against(const Arm& baseline, const Arm& arm) {
   found.p = sign_flip_p(differences(baseline, arm));
   found.smallest = smallest_sign_flip_p(pairs.first.size());
   found.lost = lost_pairs(baseline, arm);
+  if (found.difference.spread && arm.test_error.diverged <= baseline.test_error.diverged)
+    found.not_worse = not_worse(found.difference.interval);
   return found;
 }
 
@@ -128,6 +130,24 @@ PooledAnswer pool(const Sweep& sweep, std::size_t baseline, std::size_t arm) {
 
 bool SettingAnswer::among_best(std::size_t arm) const {
   return places[arm] == Place::kBest || places[arm] == Place::kTie || places[arm] == Place::kTooFewSeeds;
+}
+
+std::size_t SweepAnswer::settings_lower(std::size_t arm) const {
+  return static_cast<std::size_t>(std::count_if(
+      settings.begin(), settings.end(),
+      [&](const SettingAnswer& setting) { return setting.against[arm].difference.mean.value_or(0) < 0; }));
+}
+
+std::size_t SweepAnswer::settings_higher(std::size_t arm) const {
+  return static_cast<std::size_t>(std::count_if(
+      settings.begin(), settings.end(),
+      [&](const SettingAnswer& setting) { return setting.against[arm].difference.mean.value_or(0) > 0; }));
+}
+
+std::size_t SweepAnswer::settings_not_worse(std::size_t arm) const {
+  return static_cast<std::size_t>(std::count_if(
+      settings.begin(), settings.end(),
+      [&](const SettingAnswer& setting) { return setting.against[arm].not_worse.value_or(false); }));
 }
 
 bool at_the_edge(const Rate& rate) {

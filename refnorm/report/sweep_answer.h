@@ -21,11 +21,12 @@ enum class Verdict {
 
 struct AgainstBaseline {
   Verdict verdict = Verdict::kNoResult;
-  PairedDifference difference;  ///< this arm − the baseline, with a 95 % interval of its own
-  double p = 1;                 ///< raw
-  double corrected = 1;         ///< within the family of all comparisons with the baseline
-  double smallest = 1;          ///< the least that `corrected` could be with these pairs
-  std::size_t lost = 0;         ///< seeds that both arms ran, but that diverged or failed with one of them
+  PairedDifference difference;    ///< this arm − the baseline, with a 95 % interval of its own
+  double p = 1;                   ///< raw
+  double corrected = 1;           ///< within the family of all comparisons with the baseline
+  double smallest = 1;            ///< the least that `corrected` could be with these pairs
+  std::size_t lost = 0;           ///< seeds that both arms ran, but that diverged or failed with one of them
+  std::optional<bool> not_worse;  ///< as PooledAnswer's, in this setting alone
 };
 
 /// How an arm stands to the best one of a setting.
@@ -64,6 +65,12 @@ struct SweepAnswer {
   std::size_t comparisons = 0;  ///< (setting, arm) pairs with a seed in common, the family of the corrections
   std::vector<SettingAnswer> settings;
   std::vector<PooledAnswer> pooled;  ///< one an arm
+
+  /// In how many settings the mean of an arm's differences from the baseline is below 0, and above: as found,
+  /// without a test.
+  std::size_t settings_lower(std::size_t arm) const;
+  std::size_t settings_higher(std::size_t arm) const;
+  std::size_t settings_not_worse(std::size_t arm) const;
 
   std::vector<std::string> sentences;  ///< the answer, plain text
   std::vector<std::string> cautions;   ///< what keeps it from saying more

@@ -73,23 +73,44 @@ void fit_errors(Panel& panel) {
   }
 }
 
-// The settings' names along their places, left out where they would lie on each other.
-std::string setting_names(const Sweep& sweep, const std::vector<std::size_t>& order, const Panel& panel) {
-  constexpr double kApart = 13;
-  const double width = Layout::kWidth - Layout::kLeft - Layout::kRight;
-  std::string out;
-  double last = -kApart;
-  for (const std::size_t i : order) {
-    const double x = Layout::kLeft + panel.x.place(*sweep.settings[i].divergence) * width;
-    if (x - last < kApart) continue;
-    last = x;
-    const double y = panel.top + Layout::kPanelHeight;
-    out += fmt::format(
-        "<g transform=\"rotate(-90 {0:.1f} {1:.1f})\">{2}</g>\n", x - 4, y - 6,
-        draw_text(x - 4, y - 6, "note", "start", shortened(setting_words(sweep, sweep.settings[i]), 34)));
+/// The settings' names in a strip of their own above the frame, each over its place, or beside it where two
+/// would lie on each other; a guide leads down to the place.
+class NameStrip {
+ public:
+  NameStrip(const Sweep& sweep, const std::vector<std::size_t>& order) : sweep_(sweep), order_(order) {
+    for (const std::size_t i : order) longest_ = std::max(longest_, display_width(name(i)));
   }
-  return out;
-}
+
+  double height() const { return 16 + 6.3 * static_cast<double>(longest_); }
+
+  std::string draw(const Panel& panel) const {
+    constexpr double kApart = 14;
+    const double width = Layout::kWidth - Layout::kLeft - Layout::kRight;
+    std::string out;
+    double last = 0;
+    for (const std::size_t i : order_) {
+      const double x = Layout::kLeft + panel.x.place(*sweep_.settings[i].divergence) * width;
+      const double beside = std::max(x, last + kApart);
+      last = beside;
+      out += fmt::format(
+          "<path class=\"grid\" d=\"M{0:.1f} {1:.1f}L{2:.1f} {3:.1f}V{4:.1f}\" fill=\"none\" "
+          "stroke=\"#d9dee3\" stroke-dasharray=\"3 3\"/>\n<g transform=\"rotate(-90 {5:.1f} "
+          "{1:.1f})\">{6}</g>\n",
+          beside, panel.top - 10, x, panel.top, panel.top + Layout::kPanelHeight, beside + 4,
+          draw_text(beside + 4, panel.top - 10, "note", "start", name(i)));
+    }
+    return out;
+  }
+
+ private:
+  std::string name(std::size_t setting) const {
+    return shortened(one_line(setting_words(sweep_, sweep_.settings[setting])), 30);
+  }
+
+  const Sweep& sweep_;
+  const std::vector<std::size_t>& order_;
+  std::size_t longest_ = 0;
+};
 
 }  // namespace
 
@@ -119,14 +140,16 @@ std::string skew_svg(const Sweep& sweep, const SweepAnswer& answer) {
   panel.x = linear_axis(0, most > 0 ? 1.06 * most : 1, 9);
   panel.x_title = "divergence of a batch's labels from the training set's, bits (measured, mean of the runs)";
   panel.y_title = "test error (%), log scale";
-  panel.title = "Test error against the measured skew of the batches";
   double y = 14;
   std::string body = draw_legend(entries, y);
   const std::string note = "point: mean of a setting; band: 95 % interval";
   body += draw_text(Layout::kLeft, y + 14, "note", "start",
                     crosses ? note + "; × at the upper edge: no run finished" : note);
-  panel.top = y + 58;
-  body += draw_panel(panel, 0) + setting_names(sweep, order, panel);
+  body += draw_text(Layout::kLeft, y + 42, "title", "start",
+                    "Test error against the measured skew of the batches");
+  const NameStrip names(sweep, order);
+  panel.top = y + 52 + names.height();
+  body += names.draw(panel) + draw_panel(panel, 0);
   return wrap_svg("Test error against the skew of the batches: " + title(sweep),
                   panel.top + Layout::kPanelHeight + 54, body);
 }

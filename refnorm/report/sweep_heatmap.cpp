@@ -95,6 +95,11 @@ Cell cell_of(const Sweep& sweep, const SweepAnswer& answer, std::size_t arm, std
   return cell;
 }
 
+std::string ratio_text(double ratio) {
+  if (ratio < 0.1) return fmt::format("{:.2g}", ratio);
+  return ratio < 9.995 ? fmt::format("{:.2f}", ratio) : with_thousands(ratio);
+}
+
 std::string draw_cell(const Cell& cell, double x, double y, double width) {
   if (cell.titles.empty()) return {};
   std::string titles;
@@ -108,7 +113,7 @@ std::string draw_cell(const Cell& cell, double x, double y, double width) {
       "stroke=\"#d9dee3\"/>\n",
       escape_markup(titles), lower ? "fill0" : "fill1", x, y, width, kRow, lower ? "#0072b2" : "#d55e00",
       kOpacity * std::abs(depth), x, y, width, kRow);
-  const std::string text = cell.nothing ? "×" : fmt::format("{:.3g}", std::exp(cell.log_ratio));
+  const std::string text = cell.nothing ? "×" : ratio_text(std::exp(cell.log_ratio));
   out += fmt::format(
       "<text class=\"ink\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" font-size=\"13\"{} "
       "fill=\"#24292f\">{}</text>\n</g>\n",

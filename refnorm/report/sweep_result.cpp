@@ -123,13 +123,13 @@ std::size_t Sweep::baseline() const {
   return found == arms().end() ? 0 : static_cast<std::size_t>(found - arms().begin());
 }
 
-std::string setting_words(const Sweep& sweep, const Setting& setting) {
+std::string setting_words(const Sweep& sweep, const Setting& setting, const char* separator) {
   std::vector<std::string> words;
   for (std::size_t i = 0; i < sweep.axes.size(); ++i) {
     const SweepAxis& axis = sweep.axes[i];
     words.push_back(value_words(axis.key, axis.values[setting.places[i]]));
   }
-  return words.empty() ? "the one setting" : join(words, ", ");
+  return words.empty() ? "the one setting" : join(words, separator);
 }
 
 bool is_sweep(const Json& document) {

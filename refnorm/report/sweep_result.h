@@ -57,7 +57,7 @@ struct Sweep : Experiment {
 };
 
 /// "iid, batch 16": a setting in words, or "the one setting" without an axis.
-std::string setting_words(const Sweep& sweep, const Setting& setting);
+std::string setting_words(const Sweep& sweep, const Setting& setting, const char* separator = ", ");
 
 /// Whether a result.json is a sweep's.
 bool is_sweep(const Json& document);

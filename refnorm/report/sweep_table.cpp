@@ -30,11 +30,13 @@ std::string lost_runs(const Arm& arm) {
   std::vector<std::string> parts;
   if (arm.test_error.diverged > 0) parts.push_back(fmt::format("{} diverged", arm.test_error.diverged));
   if (arm.failed() > 0) parts.push_back(fmt::format("{} failed", arm.failed()));
-  return parts.empty() ? "" : fmt::format("({} of {})", join(parts, ", "), arm.runs.size());
+  return parts.empty() ? "" : fmt::format("({} of {} runs)", join(parts, ", "), arm.runs.size());
 }
 
 std::string error_cell(const Arm& arm, Place place) {
   if (arm.runs.empty()) return "no run yet";
+  if (arm.test_error.diverged == static_cast<std::int64_t>(arm.runs.size()))
+    return fmt::format("× all {} diverged", arm.runs.size());
   std::string text = two_decimals(arm.test_error.mean);
   if (const auto& ci = arm.test_error.ci95)
     text += fmt::format(" ± {}", two_decimals((ci->high - ci->low) / 2));
@@ -54,8 +56,11 @@ std::string p_cell(double p) {
   return text.starts_with("p = ") ? text.substr(4) : text.substr(2);
 }
 
-std::string margin_cell(const PooledAnswer& pooled) {
-  if (pooled.not_worse) return *pooled.not_worse ? "yes" : "not shown";
+std::string margin_cell(const SweepAnswer& answer, std::size_t arm) {
+  const PooledAnswer& pooled = answer.pooled[arm];
+  if (pooled.not_worse)
+    return fmt::format("{}; alone in {} of {}", *pooled.not_worse ? "yes" : "not shown",
+                       answer.settings_not_worse(arm), answer.settings.size());
   return pooled.diverged > 0 ? "no: diverged more often" : "–";
 }
 
@@ -68,7 +73,8 @@ std::vector<std::string> pooled_row(const Sweep& sweep, const SweepAnswer& answe
           signed_interval(pooled.difference.interval),
           compared ? p_cell(pooled.p) : "–",
           compared ? p_cell(pooled.corrected) : "–",
-          compared ? margin_cell(pooled) : "–",
+          fmt::format("{} / {}", answer.settings_lower(arm), answer.settings_higher(arm)),
+          compared ? margin_cell(answer, arm) : "–",
           fmt::format("{}", pooled.difference.pairs),
           fmt::format("{}", pooled.lost),
           fmt::format("{} of {}", pooled.diverged, pooled.runs)};
@@ -84,6 +90,7 @@ bool any_place(const SweepAnswer& answer, Wanted wanted) {
 std::string paragraphs(const std::vector<std::string>& sentences, const char* separator,
                        std::string (*escape)(std::string_view)) {
   std::vector<std::string> escaped;
+  escaped.reserve(sentences.size());
   for (const std::string& sentence : sentences) escaped.push_back(escape(sentence));
   return join(escaped, separator);
 }
@@ -142,6 +149,7 @@ Table pooled_table(const Sweep& sweep, const SweepAnswer& answer) {
                 "95 % interval",
                 "p",
                 "p corrected",
+                "settings with a lower / higher mean",
                 fmt::format("not worse within {} points", kMargin),
                 "pairs",
                 "pairs lost",
@@ -236,7 +244,8 @@ std::vector<std::string> pooled_notes(const Sweep& sweep, const SweepAnswer& ans
                   "all pairs, taken as independent; corrected after Holm for the {} arms.",
                   baseline, sweep.arms().size() - 1),
       fmt::format(
-          "Not worse within {} points: yes where the upper end of the 95 % interval lies below that, "
+          "Not worse within {} points: yes where the upper end of the 95 % interval lies below that, then in "
+          "how many settings it does so alone, "
           "each interval for itself; not said of an arm that diverged more often than {}. Pairs lost: "
           "seeds with which one of the two diverged or failed, so that there is no difference; an arm "
           "that loses pairs is compared over the perhaps easier rest.",

@@ -33,6 +33,9 @@ TEST(SignFlip, SumsThatTieButForRoundingTie) {
   const Values same{0.82 - 0.81, 0.81 - 0.80, 0.80 - 0.81};
   EXPECT_NE(same[0], same[1]);
   EXPECT_DOUBLE_EQ(sign_flip_p(same), 1);
+  // 0.1 + 0.1 + 0.1 − 0.1 is more than 0.2 in binary. Of the 16 sums 2 are 0.4 away from 0, 8 are 0.2: 10
+  // / 16.
+  EXPECT_DOUBLE_EQ(sign_flip_p(Values{0.1, 0.1, 0.1, -0.1}), 0.625);
   EXPECT_DOUBLE_EQ(sign_flip_p(Values{0, 0, 0}), 1);
   EXPECT_DOUBLE_EQ(sign_flip_p({}), 1);
 }
