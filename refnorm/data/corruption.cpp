@@ -43,7 +43,8 @@ double strength_of(const std::string& spec, const std::string& text, double leas
   const char* const last = text.data() + text.size();
   const auto [end, failure] = std::from_chars(text.data(), last, strength);
   if (failure != std::errc() || end != last || !(strength >= least && strength <= most))
-    user_error("measure.corruptions: '{}', expected a strength of {} to {} behind the colon", printable(spec), least, most);
+    user_error("measure.corruptions: '{}', expected a strength of {} to {} behind the colon", printable(spec),
+               least, most);
   return strength;
 }
 

@@ -73,6 +73,30 @@ std::string statistics_sections(const Result& result) {
   return out;
 }
 
+std::string closer_section(const Result& result) {
+  std::string out;
+  const std::string closer = table_by_name(result, &Run::closer);
+  if (!closer.empty()) {
+    out +=
+        heading("A closer look") + closer +
+        paragraph(
+            "worst class: test error of the class with the most errors; in training, in evaluation: error on "
+            "the same training samples, in training mode with their batches’ statistics and in evaluation "
+            "with those that the test error goes by. What they differ by is owed to the statistics alone.",
+            "faint");
+  }
+  const std::string robustness = table_by_name(result, &Run::robustness);
+  if (!robustness.empty()) {
+    out += heading("Test error on changed pictures") + robustness +
+           paragraph(
+               "Corruptions with their strength, and attacks with the largest change of a pixel of 0 to 1, "
+               "on the "
+               "test samples that the recipe names.",
+               "faint");
+  }
+  return out;
+}
+
 std::string verdict(const Comparison& comparison) {
   switch (comparison.standing) {
     case Standing::kBest:
@@ -177,7 +201,8 @@ std::string reading_section() {
 
 }  // namespace
 
-std::string html_page(const Result& result, const Answer& answer, const std::string& curves) {
+std::string html_page(const Result& result, const Answer& answer, const std::string& curves,
+                      const std::string& gradients) {
   std::string out = page_start("Comparison of normalizations", result);
   out += paragraph(answer.sentence, "answer");
   const std::string setup = setup_line(result.setup);
@@ -187,7 +212,10 @@ std::string html_page(const Result& result, const Answer& answer, const std::str
   for (const std::string& note : footnotes(answer, false)) out += paragraph(note, "faint");
   out += heading("Training curves") + "<figure class=\"scroll\">\n" + curves + "</figure>\n";
   out += difference_section(result, answer);
+  out += closer_section(result);
   out += statistics_sections(result);
+  if (!gradients.empty())
+    out += heading("Gradients by layer") + "<figure class=\"scroll\">\n" + gradients + "</figure>\n";
   out += paper_section(result, answer);
   out += run_section(result);
   out += setup_section(result);

@@ -20,8 +20,8 @@ void add_line(const Field& line, std::vector<Point>& points) {
 
 }  // namespace
 
-std::vector<Point> parse_metrics(std::string_view text, const std::string& origin) {
-  std::vector<Point> points;
+void for_each_line(std::string_view text, const std::string& origin,
+                   const std::function<void(const Field& line)>& body) {
   std::size_t number = 0;
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
@@ -32,8 +32,13 @@ std::vector<Point> parse_metrics(std::string_view text, const std::string& origi
     // A line is an object, which a cut anywhere leaves without its last brace.
     if (!finished && (line.empty() || line.back() != '}' || !Json::accept(line))) break;
     const Json document = parse_json(line, place);
-    add_line(Field(document, place), points);
+    body(Field(document, place));
   }
+}
+
+std::vector<Point> parse_metrics(std::string_view text, const std::string& origin) {
+  std::vector<Point> points;
+  for_each_line(text, origin, [&](const Field& line) { add_line(line, points); });
   return points;
 }
 

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <refnorm/report/field.h>
 
 namespace refnorm::report {
 
@@ -12,6 +15,11 @@ struct Point {
   std::uint64_t step = 0;
   double accuracy = 0;  ///< percent
 };
+
+/// body(line) for each line of a run's metrics.jsonl. A last line that the writer did not finish is ignored;
+/// anything else that is malformed is a UserError naming `origin` and the line.
+void for_each_line(std::string_view text, const std::string& origin,
+                   const std::function<void(const Field& line)>& body);
 
 /// The step lines of a run's metrics.jsonl, in order of steps. A last line that the writer did not finish is
 /// ignored; anything else that is malformed is a UserError naming `origin` and the line. Where a run was

@@ -2,6 +2,7 @@
 #include <refnorm/base/json.h>
 #include <refnorm/report/answer.h>
 #include <refnorm/report/curves.h>
+#include <refnorm/report/gradients.h>
 #include <refnorm/report/html.h>
 #include <refnorm/report/report.h>
 #include <refnorm/report/sweep_page.h>
@@ -26,7 +27,7 @@ void write_report(const std::filesystem::path& folder) {
   const Answer found = answer(result);
   const std::string curves = curves_svg(result, read_traces(folder, result));
   const std::string table = markdown_table(result, found);
-  const std::string page = html_page(result, found, curves);
+  const std::string page = html_page(result, found, curves, gradients_svg(folder, result));
   write_file(folder / "table.md", table);
   write_file(folder / "curves.svg", curves);
   write_file(folder / "report.html", page);

@@ -62,6 +62,13 @@ Run parse_run(const Field& field) {
   }
   run.by_statistics = parse_values(field.find("test_error_pct_by_statistics"));
   run.by_reading = parse_values(field.find("test_error_pct_by_population_reading"));
+  run.robustness = parse_values(field.find("robustness"));
+  if (const auto worst = field.find("worst_class"))
+    run.closer.emplace_back("worst_class", worst->at("test_error_pct").percent());
+  if (const auto same = field.find("same_data")) {
+    run.closer.emplace_back("in_training", same->at("in_training_error_pct").percent());
+    run.closer.emplace_back("in_evaluation", same->at("in_evaluation_error_pct").percent());
+  }
   run.train_error = parse_optional(field, "train_error_pct", 100);
   if (const auto steps = field.find("steps")) run.steps = steps->count();
   run.seconds = parse_optional(field, "seconds", kLargest);

@@ -29,6 +29,8 @@ struct Run {
   std::optional<std::string> failed;  ///< what a run that crashed said
   std::optional<double> test_error;   ///< there exactly where the run counts
   NamedValues by_statistics, by_reading;
+  NamedValues closer;      ///< the worst class, and training and evaluation on the same data
+  NamedValues robustness;  ///< under corruptions and attacks
   std::optional<double> train_error;
   std::string best;  ///< "0.70 %, epoch 9": the lowest validation error; or empty
   std::optional<std::uint64_t> steps;

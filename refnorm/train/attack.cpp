@@ -32,7 +32,8 @@ torch::Tensor attacked(const Network& network, const data::Batch& batch, const d
     // A pixel grows where its value does: deviations are positive.
     const torch::Tensor gradient = torch::autograd::grad({loss}, {input})[0];
     pixels = pixels + step * gradient.sign();
-    pixels = torch::max(torch::min(pixels, original + attack.strength), original - attack.strength).clamp(0, 1);
+    pixels =
+        torch::max(torch::min(pixels, original + attack.strength), original - attack.strength).clamp(0, 1);
   }
   return scale.values(pixels).detach();
 }

@@ -9,10 +9,10 @@
 
 namespace refnorm::train {
 
-/// The search for the worst change of each pixel by at most `strength` (of pixel values 0 … 1, and kept within
-/// them): x <- clip(x + step · sign(dL/dx)), the cross entropy L being that of the true label. One step of
-/// `strength` is FGSM (Goodfellow et al. 2015), several of 2.5 · strength / steps PGD (Madry et al. 2018), here
-/// from the picture itself.
+/// The search for the worst change of each pixel by at most `strength` (of pixel values 0 … 1, and kept
+/// within them): x <- clip(x + step · sign(dL/dx)), the cross entropy L being that of the true label. One
+/// step of `strength` is FGSM (Goodfellow et al. 2015), several of 2.5 · strength / steps PGD (Madry et al.
+/// 2018), here from the picture itself.
 struct Attack {
   double strength = 0;
   std::int64_t steps = 1;

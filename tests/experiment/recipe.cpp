@@ -139,6 +139,34 @@ TEST_F(RecipeTest, FindsArmsByName) {
   EXPECT_EQ(folder_name("RBN fixed, w=0.1"), "rbn-fixed--w-0-1");
 }
 
+TEST_F(RecipeTest, NormsMayCountStepsInPercent) {
+  EXPECT_EQ(with_steps("brn:warmup=10%,r_max_steps=80%,d_max=5", 3437),
+            "brn:warmup=344,r_max_steps=2750,d_max=5");
+  EXPECT_EQ(with_steps("brn:warmup=0.5%", 1000), "brn:warmup=5");
+  EXPECT_EQ(with_steps("rbn:weight=0.3", 1000), "rbn:weight=0.3");
+}
+
+TEST_F(RecipeTest, ASettingOfASweepIsTheRecipeWithItsValues) {
+  std::string text = kSmall;
+  text.insert(text.find("[paper]"), "lr = 0.5\n");
+  text += "[sweep]\ntrain.batch_size = [4, 16]\nsampler.kind = ['iid', 'pk:2']\n";
+  const Recipe recipe = read(text);
+  ASSERT_EQ(recipe.axes.size(), 2U);
+  EXPECT_EQ(recipe.axes[0].key, "train.batch_size");
+  EXPECT_EQ(recipe.axes[0].values, (std::vector<std::string>{"4", "16"}));
+  EXPECT_EQ(recipe.axes[1].key, "sampler.kind");
+  const Recipe setting =
+      with_values(recipe, {{"train.batch_size", "16"}, {"sampler.kind", recipe.axes[1].values[1]}});
+  EXPECT_TRUE(setting.axes.empty());
+  EXPECT_EQ(setting.train.batch_size, 16);
+  EXPECT_EQ(setting.sampler.kind, "pk:2");
+  EXPECT_EQ(setting.note, recipe.note) << "a setting is no change of the recipe";
+  ASSERT_FALSE(setting.arms.empty());
+  EXPECT_EQ(setting.arms.back().lr, 0.5) << "of the last arm alone";
+  EXPECT_FALSE(setting.arms.front().lr);
+  EXPECT_EQ(to_toml(read(to_toml(recipe))), to_toml(recipe));
+}
+
 TEST(Recipes, OfTheTreeAreReadable) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(REFNORM_RECIPES)) {

@@ -12,8 +12,8 @@ namespace {
 using torch::Tensor;
 
 /// One pixel of value v and two classes with the scores w v and 0: class 0 is told from class 1 by v > 0. The
-/// gradient of the loss by v is w (p - 1) < 0 for class 0 and w p > 0 for class 1, p being class 0's share, so an
-/// attack lowers the pixels of class 0 and raises those of class 1.
+/// gradient of the loss by v is w (p - 1) < 0 for class 0 and w p > 0 for class 1, p being class 0's share,
+/// so an attack lowers the pixels of class 0 and raises those of class 1.
 struct OneWeight : torch::nn::Module {
   OneWeight() { weight = register_parameter("weight", torch::full({1}, 3.0)); }
   Tensor forward(const Tensor& images) const {
@@ -79,7 +79,8 @@ TEST(Attack, SeveralStepsStayWithinTheStrength) {
 }
 
 TEST(Attack, TheErrorOfAnAttackedSet) {
-  // Above 0.5 is class 0. By 0.1 it takes those within 0.1 of 0.5: the second and the third of the first four.
+  // Above 0.5 is class 0. By 0.1 it takes those within 0.1 of 0.5: the second and the third of the first
+  // four.
   const Pixels set({0.9F, 0.55F, 0.45F, 0.1F, 0.51F}, {0, 0, 1, 1, 0});
   const auto model = std::make_shared<OneWeight>();
   const auto error = [&](double strength) {
@@ -88,6 +89,20 @@ TEST(Attack, TheErrorOfAnAttackedSet) {
   EXPECT_EQ(error(0.001), 0);
   EXPECT_EQ(error(0.1), 50);
   EXPECT_TRUE(model->is_training()) << "put back";
+}
+
+TEST(ClassErrors, TheWorstClassOverBatches) {
+  metrics::ClassErrors errors;
+  EXPECT_FALSE(errors.worst());
+  const auto add = [&](const std::vector<std::int64_t>& found, const std::vector<std::int64_t>& labels) {
+    errors.add(torch::one_hot(torch::tensor(found), 4), torch::tensor(labels));
+  };
+  add({0, 1, 1, 2}, {0, 1, 2, 2});  // one of two of class 2 is wrong
+  add({1, 0, 2}, {1, 1, 2});  // and one of three of class 1, and now one of three of class 2; 3 has none
+  add({2, 2}, {2, 2});
+  ASSERT_TRUE(errors.worst());
+  EXPECT_EQ(errors.worst()->label, 1);
+  EXPECT_NEAR(errors.worst()->error_pct, 100.0 / 3, 1e-12);
 }
 
 TEST(Corruption, TheChangeOfEachPicture) {
@@ -111,8 +126,7 @@ TEST(Corruption, WrongWords) {
   const auto error = [&](const std::string& spec) {
     return testing::user_error_of([&] { data::corrupted(set, spec); });
   };
-  EXPECT_EQ(error("nosy:0.3"),
-            "measure.corruptions: 'nosy:0.3' is not known, did you mean 'noisy'?");
+  EXPECT_EQ(error("nosy:0.3"), "measure.corruptions: 'nosy:0.3' is not known, did you mean 'noisy'?");
   for (const char* spec : {"noisy", "noisy:", "noisy:x", "noisy:-1", "inverted:2", "blurred:0", "noisy:nan"})
     EXPECT_TRUE(testing::contains(error(spec), "expected a strength of")) << spec;
   EXPECT_TRUE(testing::contains(error("rotated:0.5"), "whole quarter turns"));

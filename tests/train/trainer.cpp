@@ -1,4 +1,6 @@
+#include <cmath>
 #include <limits>
+#include <map>
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -93,6 +95,71 @@ TEST(Trainer, LearnsAndWritesWhatItSaw) {
   double shares = 0;
   for (const auto& [part, share] : outcome.shares) shares += share;
   EXPECT_NEAR(shares, 1, 1e-9);
+}
+
+// With one step a line and no momentum, decay or schedule, the norm of a layer's change is the rate times its
+// gradient's.
+TEST(Trainer, LogsGradientNormsByLayer) {
+  TrainSettings settings = toy_settings();
+  settings.epochs = 1;
+  settings.log_every = 1;
+  settings.schedule = "constant";
+  settings.warmup_epochs = 0;
+  settings.momentum = 0;
+  settings.weight_decay = 0;
+  settings.lr = 0.01;
+  const TemporaryFolder scratch;
+  const ToySet train(200);
+  const Network network = toy_network("bn");
+  const auto sampler = data::make_sampler("iid", data::keys_of(train), settings.batch_size, 1);
+  ReferenceKeeper reference(ModelView(*network.module, network.forward),
+                            train.batch(std::vector<std::int64_t>{1, 2, 3, 4}).images);
+  Trainer trainer(network, reference, {&train, &train, sampler.get()}, settings, {}, scratch.path());
+  std::map<std::string, torch::Tensor> before;
+  const auto remember = [&] {
+    for (const auto& item : network.module->named_parameters())
+      before[item.key()] = item.value().detach().clone();
+  };
+  remember();
+  std::vector<std::map<std::string, double>> changes;
+  Hooks hooks;
+  hooks.after_step = [&](const RunState&, double) {
+    std::map<std::string, double> squares;
+    for (const auto& item : network.module->named_parameters()) {
+      const std::string layer = item.key().substr(0, item.key().rfind('.'));
+      squares[layer] +=
+          (item.value().detach() - before[item.key()]).to(torch::kDouble).square().sum().item<double>();
+    }
+    changes.push_back(squares);
+    remember();
+  };
+  trainer.run(false, hooks);
+  std::size_t i = 0;
+  for (const std::string& text : split(metrics_of(scratch.path()), '\n')) {
+    if (text.empty() || parse_json(text, "line").at("kind") != "step") continue;
+    const Json norms = parse_json(text, "line").at("gradient_norm");
+    ASSERT_EQ(norms.size(), changes.at(i).size());
+    // Weights of about 1 hold changes to 6e-8.
+    for (const auto& [layer, squares] : changes[i])
+      EXPECT_NEAR(norms.at(layer).get<double>(), std::sqrt(squares) / settings.lr, 1e-4) << layer;
+    ++i;
+  }
+  EXPECT_EQ(i, changes.size());
+}
+
+TEST(Trainer, GivesUpWhereGuessingIsNotBeaten) {
+  TrainSettings settings = toy_settings();
+  settings.lr = 0;
+  settings.give_up = 0.5;
+  const TemporaryFolder scratch;
+  // Half of 36 steps is 18, where there is a line; the toy's untrained loss is above ln 2 there.
+  const Outcome outcome = run_toy(scratch.path(), "none", false, -1, settings);
+  ASSERT_TRUE(outcome.diverged);
+  EXPECT_EQ(outcome.diverged->step, 18);
+  EXPECT_EQ(outcome.diverged->layer, "no better than guessing");
+  settings.lr = 0.05;
+  const TemporaryFolder other;
+  EXPECT_FALSE(run_toy(other.path(), "bn", false, -1, settings).diverged) << "learns";
 }
 
 // Batches of one of two equally frequent labels: no entropy, and 1 bit away from the set.
