@@ -22,12 +22,15 @@
 namespace refnorm::experiment {
 namespace {
 
-torch::Tensor draw_reference(const data::ImageSet& train, std::int64_t size, std::uint64_t seed) {
-  if (size > train.size())
-    user_error("reference.size: {} samples, the training set has {}", size, train.size());
-  std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
-  order.resize(static_cast<std::size_t>(size));
-  return train.batch(order).images;
+/// The reference batch's samples: drawn at random, or the first batch of a sampler with a seed of its own.
+std::vector<std::int64_t> draw_reference(const data::ImageSet& train, const ReferenceSettings& how,
+                                         std::uint64_t seed) {
+  if (how.sampler == "iid") {
+    std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
+    order.resize(static_cast<std::size_t>(how.size));
+    return order;
+  }
+  return reference_sampler(train, how, stream_seed(seed, "reference"))->batch(0, 0);
 }
 
 std::string cpu_name() {
@@ -72,6 +75,15 @@ std::int64_t threads_for(const Recipe& recipe) {
 
 }  // namespace
 
+std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, const ReferenceSettings& how,
+                                                 std::uint64_t seed) {
+  try {
+    return data::make_sampler(how.sampler, data::keys_of(train), how.size, seed);
+  } catch (const UserError& error) {
+    user_error("reference.sampler, for {} samples: {}", how.size, error.what());
+  }
+}
+
 data::Splits load_splits(const Recipe& recipe) {
   const DataSettings& wanted = recipe.data;
   if (!wanted.domains.empty() && !wanted.groups.empty())
@@ -101,7 +113,12 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   model_->to(compute_.device);
   const auto model = model_;
   network_ = {model, [model](const torch::Tensor& images) { return model->forward(images); }};
-  const torch::Tensor batch = draw_reference(*splits_.train, recipe.reference.size, seed).to(compute_.device);
+  if (recipe.reference.size > splits_.train->size()) {
+    user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
+               splits_.train->size());
+  }
+  const torch::Tensor batch =
+      splits_.train->batch(draw_reference(*splits_.train, recipe.reference, seed)).images.to(compute_.device);
   reference_ = std::make_unique<ReferenceKeeper>(*model_, batch);
   torch::manual_seed(stream_seed(seed, "training"));
 }

@@ -16,6 +16,10 @@ namespace refnorm::experiment {
 /// draws the training samples.
 data::Splits load_splits(const Recipe& recipe);
 
+/// What draws the reference batch, as its first batch. Throws UserError where it cannot fill one.
+std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, const ReferenceSettings& how,
+                                                 std::uint64_t seed);
+
 /// Everything that a run works with, made from a recipe of one arm: weights drawn, reference batch chosen.
 /// The seed has separate streams for the weights, the order of the data, the reference batch and what happens
 /// in training.

@@ -117,6 +117,7 @@ std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::S
     user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
                splits.train->size());
   }
+  reference_sampler(*splits.train, recipe.reference, 0);
   return data::make_sampler(recipe.sampler.kind, data::keys_of(*splits.train), recipe.train.batch_size, 0);
 }
 

@@ -31,6 +31,7 @@ struct SamplerSettings {
 
 struct ReferenceSettings {
   std::int64_t size = 128;
+  std::string sampler = "iid";  ///< what draws the reference batch
 };
 
 struct PopulationSettings {

@@ -55,6 +55,7 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("train", "give_up", recipe.train.give_up, between(0, 1));
   visit("sampler", "kind", recipe.sampler.kind, Allowed{});
   visit("reference", "size", recipe.reference.size, at_least(1));
+  visit("reference", "sampler", recipe.reference.sampler, Allowed{});
   visit("population", "batches", recipe.population.batches, at_least(0));
   visit("population", "reading", recipe.population.reading,
         one_of({"blended_between", "blended_printed", "raw_between", "raw_printed"}));

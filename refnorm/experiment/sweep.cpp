@@ -120,21 +120,17 @@ class Sweep {
 
   Json publish() const {
     Json result{{"kind", "sweep"}, {"recipe", recipe_.name}};
-    std::size_t done = 0;
     double seconds = 0;
     for (const Setting& setting : settings_) {
-      done += setting.runs.size();
       for (const Json& run : setting.runs) seconds += run.value("seconds", 0.0);
     }
-    std::string note = recipe_.note;
-    if (done < expected_)
-      note = fmt::format("{} of {} runs so far{}{}", done, expected_, note.empty() ? "" : "; ", note);
-    if (!note.empty()) result["note"] = note;
+    if (!recipe_.note.empty()) result["note"] = recipe_.note;
     result["machine"] = machine_description(recipe_);
     result["machine"]["jobs"] = options_.jobs;
     result["setup"] = settings_.front().setup;
     for (const Axis& axis : recipe_.axes) result["setup"].erase(setup_name(axis.key));
     result["command"] = options_.command;
+    result["runs_planned"] = expected_;
     result["seconds"] = (seconds + tuning_seconds_) / static_cast<double>(options_.jobs);
     result["axes"] = Json::array();
     for (const Axis& axis : recipe_.axes) {

@@ -65,7 +65,8 @@ Line line_of(const std::string& layer, const std::string& arm, std::size_t style
   return line;
 }
 
-/// Those that every run has, in the network's order, at most kPanels of them and the first and last among them.
+/// Those that every run has, in the network's order, at most kPanels of them and the first and last among
+/// them.
 std::vector<std::string> shown_layers(const std::vector<std::vector<GradientTrace>>& arms) {
   std::vector<std::string> common;
   for (const auto& traces : arms) {

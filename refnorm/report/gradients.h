@@ -20,8 +20,8 @@ struct GradientTrace {
 /// `origin` and the line, as with parse_metrics().
 GradientTrace parse_gradients(std::string_view text, const std::string& origin);
 
-/// gradients.svg: the gradient's norm against step, a panel for each of at most six layers that all arms have,
-/// spread over the network's depth; a line an arm, its mean over seeds. Empty where no run has any.
+/// gradients.svg: the gradient's norm against step, a panel for each of at most six layers that all arms
+/// have, spread over the network's depth; a line an arm, its mean over seeds. Empty where no run has any.
 std::string gradients_svg(const std::filesystem::path& folder, const Result& result);
 
 }  // namespace refnorm::report

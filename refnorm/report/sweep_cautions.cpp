@@ -41,8 +41,10 @@ class Cautions {
         most = std::max(most, arm.runs.size());
       }
     }
+    // A file that does not say it: every arm in every setting is to have as many as the one with the most.
     std::size_t planned = most * sweep_.arms().size();
     for (const SweepAxis& axis : sweep_.axes) planned *= axis.values.size();
+    planned = sweep_.planned.value_or(planned);
     if (here >= planned) return {};
     return fmt::format("Not all runs are done: {} of {}. What is said here may change.", here, planned);
   }

@@ -143,9 +143,11 @@ Sweep parse_sweep(const Json& document, const std::string& origin) {
   Sweep sweep{parse_experiment(root),
               root.at("command").text(),
               root.at("seconds").number(0, kLargest),
+              std::nullopt,
               parse_axes(root.at("axes")),
               std::nullopt,
               {}};
+  if (const auto planned = root.find("runs_planned")) sweep.planned = planned->count();
   if (const auto tuned = root.find("tuned")) sweep.tuned = parse_tuned(*tuned);
   const Field settings = root.at("settings");
   if (settings.array_size() == 0) settings.fail_saying("expected at least one setting");

@@ -47,6 +47,7 @@ struct Setting {
 struct Sweep : Experiment {
   std::string command;
   double seconds = 0;
+  std::optional<std::uint64_t> planned;  ///< runs in all
   std::vector<SweepAxis> axes;
   std::optional<Tuned> tuned;
   std::vector<Setting> settings;  ///< at least one
