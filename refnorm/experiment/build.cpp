@@ -10,6 +10,7 @@
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/base/text.h>
+#include <refnorm/data/corruption.h>
 #include <refnorm/data/domains.h>
 #include <refnorm/data/groups.h>
 #include <refnorm/data/mnist.h>
@@ -113,6 +114,7 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   model_->to(compute_.device);
   const auto model = model_;
   network_ = {model, [model](const torch::Tensor& images) { return model->forward(images); }};
+  for (const std::string& corruption : recipe.measure.corruptions) data::corrupted(splits_.test, corruption);
   if (recipe.reference.size > splits_.train->size()) {
     user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
                splits_.train->size());

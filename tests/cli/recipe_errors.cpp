@@ -72,6 +72,14 @@ TEST_F(RecipeErrors, SamplesDomainsAndGroups) {
       contains(error({"--set", groups, "--set", "data.domains=[\"plain\"]"}), "together with data.domains"));
 }
 
+TEST_F(RecipeErrors, WhatIsMeasuredAfterwardsIsCheckedBefore) {
+  EXPECT_TRUE(contains(error_with("measure.corruptions=[\"nosy:0.3\"]"), "did you mean 'noisy'?"));
+  EXPECT_TRUE(contains(error_with("measure.corruptions=[\"noisy\"]"), "expected a strength of 0 to 10"));
+  EXPECT_TRUE(contains(error_with("measure.fgsm=2"), "measure.fgsm is 2, expected 0 to 1"));
+  EXPECT_TRUE(contains(error_with("reference.sampler=pk:3"), "reference.sampler, for 20 samples: "));
+  EXPECT_FALSE(exists("run"));
+}
+
 TEST_F(RecipeErrors, FormsOfSet) {
   EXPECT_TRUE(contains(error_with("train.epochs"), "expected KEY=VALUE"));
   EXPECT_TRUE(contains(error_with("arm.3.norm=bn"), "'3' is not one of the 3 entries of arm"));
