@@ -64,7 +64,10 @@ TEST_F(GradientFigure, HasAPanelForEachCommonLayerAndMeansOverRuns) {
 
 TEST_F(GradientFigure, ShowsSixLayersOfADeepNetworkTheFirstAndTheLastAmongThem) {
   std::string norms;
-  for (int i = 0; i < 16; ++i) norms += (i > 0 ? "," : "") + ("\"conv" + std::to_string(i) + "\":1");
+  for (int i = 0; i < 16; ++i) {
+    if (i > 0) norms += ",";
+    norms += "\"conv" + std::to_string(i) + "\":1";
+  }
   for (const char* run : {"none/seed-1", "none/seed-2", "bn/seed-1", "bn/seed-2"})
     write(run, step_line(1, norms));
   const std::string svg = report::gradients_svg(folder_.path(), result());
