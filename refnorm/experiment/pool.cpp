@@ -69,6 +69,7 @@ void RunPool::run(const std::vector<Job>& jobs, const Done& done, const std::fun
       waiting.push_back(&job);
       continue;
     }
+    fs::remove(log_of(job));  // of a run that ended after its pool had been killed
     done(job, read_run_result(job.folder / "result.json"));
     steps_done_ += job.steps;
     ++ended;
