@@ -37,6 +37,8 @@ Command bench_command(CLI::App& parent);
 /// Options that several subcommands share, with the same words.
 void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what);
 void add_threads(CLI::App& app, std::int64_t& threads, const std::string& what);
+void add_seeds_and_jobs(CLI::App& app, std::int64_t& seeds, const std::string& about_seeds,
+                        std::int64_t& jobs);
 void add_device(CLI::App& app, std::string& device);
 void add_set(CLI::App& app, std::vector<std::string>& overrides);
 

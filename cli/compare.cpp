@@ -49,13 +49,9 @@ Command compare_command(CLI::App& parent) {
   app->add_option("recipe", arguments->recipe, "A recipe (TOML), such as recipes/lenet5-mnist.toml")
       ->required()
       ->type_name("RECIPE");
-  app->add_option("--seeds", arguments->options.seeds,
-                  "Seeds for each arm; an interval needs at least 2 (default: 3)")
-      ->check(CLI::Range(1, 1000))
-      ->type_name("N");
-  app->add_option("--jobs", arguments->options.jobs, "Runs side by side (default: the number of cores)")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("N");
+  add_seeds_and_jobs(*app, arguments->options.seeds,
+                     "Seeds for each arm; an interval needs at least 2 (default: 3)",
+                     arguments->options.jobs);
   add_out(*app, arguments->out, "DIR", "Folder for the comparison; must not hold one already");
   app->add_flag("--resume", arguments->options.resume,
                 "Go on with the comparison in DIR: finished runs stay, others continue; also adds seeds");

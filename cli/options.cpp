@@ -15,6 +15,14 @@ void add_threads(CLI::App& app, std::int64_t& threads, const std::string& what) 
   app.add_option("--threads", threads, what)->check(CLI::Range(1, 4096))->type_name("N");
 }
 
+void add_seeds_and_jobs(CLI::App& app, std::int64_t& seeds, const std::string& about_seeds,
+                        std::int64_t& jobs) {
+  app.add_option("--seeds", seeds, about_seeds)->check(CLI::Range(1, 1000))->type_name("N");
+  app.add_option("--jobs", jobs, "Runs side by side (default: the number of cores)")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+}
+
 void add_device(CLI::App& app, std::string& device) {
   app.add_option("--device", device, "Where to compute (default: the recipe's, else cpu)")
       ->check(CLI::IsMember({"cpu", "cuda"}))

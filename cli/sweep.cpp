@@ -67,13 +67,10 @@ Command sweep_command(CLI::App& parent) {
                   "A recipe (TOML) with [sweep], such as recipes/lenet5-mnist-lab.toml")
       ->required()
       ->type_name("RECIPE");
-  app->add_option("--seeds", arguments->options.seeds,
-                  "Seeds for each arm in each setting; fewer than 6 cannot tell two arms apart (default: 10)")
-      ->check(CLI::Range(1, 1000))
-      ->type_name("N");
-  app->add_option("--jobs", arguments->options.jobs, "Runs side by side (default: the number of cores)")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("N");
+  add_seeds_and_jobs(
+      *app, arguments->options.seeds,
+      "Seeds for each arm in each setting; fewer than 6 cannot tell two arms apart (default: 10)",
+      arguments->options.jobs);
   add_out(*app, arguments->out, "DIR", "Folder for the sweep; must not hold one already");
   app->add_flag("--resume", arguments->options.resume,
                 "Go on with the sweep in DIR: finished runs stay, others continue; also adds seeds");
