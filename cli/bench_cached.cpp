@@ -36,20 +36,40 @@ std::optional<kernels::Partition> partition_of(const NormCase& what, std::int64_
   return kernels::Partition{1, what.shape.c / layer->options.num_groups()};
 }
 
+kernels::Shape shape_of(const NormCase& what) {
+  return {what.shape.n, what.shape.c, what.shape.h * what.shape.w,
+          what.channels_last ? kernels::Layout::kChannelsLast : kernels::Layout::kPlanar};
+}
+
+kernels::Blend blend_of(const NormCase& what) {
+  kernels::Blend blend;
+  blend.partitions = {*partition_of(what, what.shape.n)};
+  blend.mean_weights = blend.var_weights = {1};
+  blend.eps = 1e-5;
+  return blend;
+}
+
+bool works_by_chunks(const NormCase& what) {
+  const kernels::Shape shape = shape_of(what);
+  const kernels::Blend blend = blend_of(what);
+  const kernels::StatisticSets sets(shape, blend);
+  return kernels::Schedule(shape, sets, ops::parallel_threads(), what.bf16 ? 6 : 12).fused();
+}
+
 template <class T>
 class Cached : public Contender {
  public:
-  Cached(const NormCase& what, const kernels::Shape& shape, const kernels::Partition& partition,
-         std::int64_t turns)
-      : shape_(shape), turns_(turns), relu_(what.relu()), add_(what.add()) {
-    blend_.partitions = {partition};
-    blend_.mean_weights = blend_.var_weights = {1};
-    blend_.eps = 1e-5;
+  Cached(const NormCase& what, std::int64_t turns)
+      : shape_(shape_of(what)),
+        turns_(turns),
+        relu_(what.relu()),
+        add_(what.add()),
+        blend_(blend_of(what)) {
     for (Tensor* array : {&x_, &y_, &dy_, &dx_, &residual_, &dresidual_})
-      *array = torch::randn({shape.values()}).to(sizeof(T) == 2 ? torch::kBFloat16 : torch::kFloat);
-    statistics_ = torch::zeros({2, kernels::StatisticSets(shape, blend_).sets()}, torch::kDouble);
-    parameters_ = torch::ones({4, shape.channels}, torch::kDouble);
-    if (add_) gate_ = torch::zeros({kernels::gate_bytes(shape, kernels::sweeps<T>())}, torch::kByte);
+      *array = torch::randn({shape_.values()}).to(sizeof(T) == 2 ? torch::kBFloat16 : torch::kFloat);
+    statistics_ = torch::zeros({2, kernels::StatisticSets(shape_, blend_).sets()}, torch::kDouble);
+    parameters_ = torch::ones({4, shape_.channels}, torch::kDouble);
+    if (add_) gate_ = torch::zeros({kernels::gate_bytes(shape_, kernels::sweeps<T>())}, torch::kByte);
   }
 
   void forward() override {
@@ -101,9 +121,107 @@ class Cached : public Contender {
   Tensor x_, y_, dy_, dx_, residual_, dresidual_, statistics_, parameters_, gate_;
 };
 
+/// Where statistics need the whole tensor: the four sweeps over rows of a channels_last tensor by themselves,
+/// every thread its share of the rows, a piece that lies in its core's cache again and again.
+template <class T>
+class CachedRows : public Contender {
+ public:
+  CachedRows(const NormCase& what, int threads)
+      : relu_(what.relu()),
+        add_(what.add()),
+        channels_(what.shape.c),
+        rows_((what.shape.n * what.shape.h * what.shape.w + threads - 1) / threads),
+        arrays_(add_ ? 5 : 3),
+        piece_(std::clamp<std::int64_t>(
+            kPieceBytes / (arrays_ * channels_ * static_cast<std::int64_t>(sizeof(T))), 1, rows_)) {
+    const std::int64_t values = piece_ * channels_;
+    for (int i = 0; i < threads; ++i) {
+      Thread& thread = threads_.emplace_back();
+      for (Tensor* array :
+           {&thread.x, &thread.y, &thread.dy, &thread.dx, &thread.residual, &thread.dresidual})
+        *array = torch::randn({values}).to(sizeof(T) == 2 ? torch::kBFloat16 : torch::kFloat);
+      thread.sums = torch::zeros({2, channels_}, torch::kDouble);
+      thread.coefficients = torch::ones({6, channels_}, torch::kFloat);
+      thread.gate = torch::zeros({values / 8 + 8}, torch::kByte);
+    }
+  }
+
+  void forward() override {
+    each_thread([this](const Thread& on) {
+      each_piece([&](const kernels::Tile& tile) { sweeps_.moments(data(on.x), tile, on.sum(0), on.sum(1)); });
+      each_piece([&](const kernels::Tile& tile) {
+        sweeps_.apply(data(on.x), add_ ? data(on.residual) : nullptr, data(on.y), tile, on.forward(),
+                      {relu_, add_ ? gate(on) : nullptr}, {});
+      });
+    });
+  }
+  void backward() override {
+    each_thread([this](const Thread& on) {
+      const kernels::Activation<T> activation{relu_, add_ && gate(on) == nullptr ? data(on.y) : nullptr,
+                                              add_ ? gate(on) : nullptr};
+      each_piece([&](const kernels::Tile& tile) {
+        sweeps_.gradient_sums(data(on.x), data(on.dy), activation, tile, on.forward(), on.sum(0), on.sum(1));
+      });
+      each_piece([&](const kernels::Tile& tile) {
+        sweeps_.gradient_apply(data(on.x), data(on.dy), activation, data(on.dx),
+                               add_ ? data(on.dresidual) : nullptr, tile, on.forward(), on.backward(), {});
+      });
+    });
+  }
+  NormResults results() const override { return {}; }
+
+ private:
+  /// Half of what a core's second-level cache has on small machines, twice what the kernels count on.
+  static constexpr std::int64_t kPieceBytes = std::int64_t{512} << 10;
+  struct Thread {
+    Tensor x, y, dy, dx, residual, dresidual, sums, coefficients, gate;
+    double* sum(std::int64_t row) const { return sums.data_ptr<double>() + row * sums.size(1); }
+    float* coefficient(std::int64_t row) const {
+      return coefficients.data_ptr<float>() + row * coefficients.size(1);
+    }
+    kernels::ForwardCoefficients<float> forward() const {
+      return {coefficient(0), coefficient(1), coefficient(2)};
+    }
+    kernels::BackwardCoefficients<float> backward() const {
+      return {coefficient(3), coefficient(4), coefficient(5)};
+    }
+  };
+  static T* data(const Tensor& tensor) { return static_cast<T*>(tensor.data_ptr()); }
+  std::uint8_t* gate(const Thread& on) const {
+    return sweeps_.has_gates && channels_ % 8 == 0 ? on.gate.template data_ptr<std::uint8_t>() : nullptr;
+  }
+  template <class Body>
+  void each_thread(const Body& body) const {
+    ops::parallel_for(static_cast<std::int64_t>(threads_.size()), 1,
+                      [&](std::int64_t begin, std::int64_t end) {
+                        for (std::int64_t i = begin; i < end; ++i) body(threads_[static_cast<std::size_t>(i)]);
+                      });
+  }
+  template <class Body>
+  void each_piece(const Body& body) const {
+    for (std::int64_t begin = 0; begin < rows_; begin += piece_)
+      body(kernels::Tile{std::min(piece_, rows_ - begin), channels_, channels_, 1});
+  }
+
+  const kernels::Sweeps<T>& sweeps_ = kernels::sweeps<T>();
+  bool relu_, add_;
+  std::int64_t channels_, rows_, arrays_, piece_;
+  std::vector<Thread> threads_;
+};
+
+template <class T>
+CachedKernels cached_rows(const NormCase& what) {
+  return {std::make_unique<CachedRows<T>>(what, ops::parallel_threads()), true};
+}
+
 }  // namespace
 
-std::unique_ptr<Contender> make_cached(NormCase what) {
+CachedKernels make_cached(NormCase what) {
+  if (!partition_of(what, what.shape.n)) return {};
+  if (!works_by_chunks(what)) {
+    if (!what.channels_last || operator_of(what.norm) != Operator::kBatchNorm) return {};
+    return what.bf16 ? cached_rows<kernels::Bfloat16>(what) : cached_rows<float>(what);
+  }
   std::int64_t turns = 1;
   // Norms of single samples keep their channels, batch norm its samples.
   std::int64_t& shrinks = operator_of(what.norm) == Operator::kBatchNorm ? what.shape.c : what.shape.n;
@@ -111,17 +229,9 @@ std::unique_ptr<Contender> make_cached(NormCase what) {
     shrinks /= 2;
     turns *= 2;
   }
-  const auto partition = partition_of(what, what.shape.n);
-  if (!partition) return nullptr;
-  const kernels::Shape shape{what.shape.n, what.shape.c, what.shape.h * what.shape.w,
-                             what.channels_last ? kernels::Layout::kChannelsLast : kernels::Layout::kPlanar};
-  kernels::Blend blend;
-  blend.partitions = {*partition};
-  blend.mean_weights = blend.var_weights = {1};
-  const kernels::StatisticSets sets(shape, blend);
-  if (!kernels::Schedule(shape, sets, ops::parallel_threads(), what.bf16 ? 6 : 12).fused()) return nullptr;
-  if (what.bf16) return std::make_unique<Cached<kernels::Bfloat16>>(what, shape, *partition, turns);
-  return std::make_unique<Cached<float>>(what, shape, *partition, turns);
+  if (!works_by_chunks(what)) return {};
+  if (what.bf16) return {std::make_unique<Cached<kernels::Bfloat16>>(what, turns), false};
+  return {std::make_unique<Cached<float>>(what, turns), false};
 }
 
 }  // namespace refnorm::cli
