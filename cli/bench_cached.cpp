@@ -60,11 +60,7 @@ template <class T>
 class Cached : public Contender {
  public:
   Cached(const NormCase& what, std::int64_t turns)
-      : shape_(shape_of(what)),
-        turns_(turns),
-        relu_(what.relu()),
-        add_(what.add()),
-        blend_(blend_of(what)) {
+      : shape_(shape_of(what)), turns_(turns), relu_(what.relu()), add_(what.add()), blend_(blend_of(what)) {
     for (Tensor* array : {&x_, &y_, &dy_, &dx_, &residual_, &dresidual_})
       *array = torch::randn({shape_.values()}).to(sizeof(T) == 2 ? torch::kBFloat16 : torch::kFloat);
     statistics_ = torch::zeros({2, kernels::StatisticSets(shape_, blend_).sets()}, torch::kDouble);
@@ -194,7 +190,8 @@ class CachedRows : public Contender {
   void each_thread(const Body& body) const {
     ops::parallel_for(static_cast<std::int64_t>(threads_.size()), 1,
                       [&](std::int64_t begin, std::int64_t end) {
-                        for (std::int64_t i = begin; i < end; ++i) body(threads_[static_cast<std::size_t>(i)]);
+                        for (std::int64_t i = begin; i < end; ++i)
+                          body(threads_[static_cast<std::size_t>(i)]);
                       });
   }
   template <class Body>

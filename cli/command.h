@@ -30,6 +30,7 @@ Command train_command(CLI::App& parent);
 Command compare_command(CLI::App& parent);
 Command sweep_command(CLI::App& parent);
 Command eval_command(CLI::App& parent);
+Command export_command(CLI::App& parent);
 Command report_command(CLI::App& parent);
 Command list_command(CLI::App& parent);
 Command bench_command(CLI::App& parent);

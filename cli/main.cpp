@@ -145,7 +145,7 @@ int main_without_net(int argc, char** argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   const std::vector<Command> commands{fetch_command(app), train_command(app), compare_command(app),
-                                      sweep_command(app), eval_command(app),  report_command(app),
+                                      sweep_command(app), eval_command(app), export_command(app), report_command(app),
                                       list_command(app),  bench_command(app)};
   bool json = false;
   add_common_flags(commands, version, json);

@@ -1,3 +1,4 @@
+#include <ATen/TracerMode.h>
 #include <torch/torch.h>
 
 #include <refnorm/kernels/max_pool.h>
@@ -76,7 +77,8 @@ class MaxPool : public torch::autograd::Function<MaxPool> {
 }  // namespace
 
 Tensor max_pool_2x2(const Tensor& x) {
-  const bool fast = x.is_cpu() && x.scalar_type() == torch::kFloat && x.dim() == 4 && x.is_contiguous() &&
+  // A recording of the network knows LibTorch's operator.
+  const bool fast = !at::tracer::impl::is_dispatch_enabled() && x.is_cpu() && x.scalar_type() == torch::kFloat && x.dim() == 4 && x.is_contiguous() &&
                     x.numel() > 0 && x.size(2) >= 2 && x.size(3) >= 2;
   return fast ? MaxPool::apply(x) : torch::max_pool2d(x, 2);
 }

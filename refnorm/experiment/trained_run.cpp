@@ -1,0 +1,58 @@
+#include <torch/torch.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/experiment/test_error.h>
+#include <refnorm/experiment/trained_run.h>
+#include <refnorm/train/autocast.h>
+#include <refnorm/train/checkpoint.h>
+
+namespace refnorm::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The last checkpoint's reference is as old as its last refresh, and the run's own test errors are those of
+/// one taken again, for Algorithm 3's pass.
+void refresh_reference(Assembly& assembly) {
+  const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
+  assembly.reference().refresh();
+}
+
+/// Statistics that do not fit the model are the file's fault.
+PopulationStatistics stored_population(const fs::path& file, torch::nn::Module& model) {
+  PopulationStatistics population = read_population(file, model);
+  try {
+    for (const PopulationReading reading : kPopulationReadings) set_population(model, population, reading);
+  } catch (const UserError& error) {
+    user_error("{}: {}", file.string(), error.what());
+  }
+  return population;
+}
+
+}  // namespace
+
+PopulationStatistics TrainedRun::population() const {
+  if (!assembly->has_batch_statistics()) return {};
+  const fs::path stored = folder / "population.safetensors";
+  return checkpoint == "last" && fs::exists(stored) ? stored_population(stored, *assembly->network().module)
+                                                    : collect_population(*assembly, recipe);
+}
+
+TrainedRun load_trained(const fs::path& folder, const TrainedRequest& request) {
+  if (!fs::exists(folder / "config.toml"))
+    user_error("{}: not a run folder, it has no config.toml", folder.string());
+  Recipe recipe = read_recipe(folder / "config.toml");
+  if (request.threads > 0) recipe.run.threads = request.threads;
+  if (!request.data_path.empty()) recipe.data.path = request.data_path;
+  if (!request.device.empty()) recipe.run.device = request.device;
+  prepare_process(recipe);
+  const fs::path checkpoint = folder / request.checkpoint;
+  if (!train::has_checkpoint(checkpoint))
+    user_error("{}: the run has no such checkpoint", checkpoint.string());
+  TrainedRun run{recipe, std::make_unique<Assembly>(recipe), folder, request.checkpoint};
+  train::load_checkpoint_model(checkpoint, *run.assembly->network().module);
+  refresh_reference(*run.assembly);
+  return run;
+}
+
+}  // namespace refnorm::experiment

@@ -1,0 +1,159 @@
+#include <gtest/gtest.h>
+#include <onnx/onnx_pb.h>
+#include <torch/torch.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/deploy/fold.h>
+#include <refnorm/deploy/onnx_evaluator.h>
+#include <refnorm/deploy/onnx_writer.h>
+#include <refnorm/deploy/trace.h>
+#include <refnorm/models/classifier.h>
+#include <refnorm/norms/capture.h>
+#include <refnorm/norms/norm_spec.h>
+
+namespace refnorm::deploy {
+namespace {
+
+using torch::Tensor;
+
+ModelDescription description() {
+  ModelDescription description;
+  description.channels = 1;
+  description.height = description.width = 28;
+  description.mean = {0.13};
+  description.std = {0.31};
+  for (int i = 0; i < 10; ++i) description.classes.push_back(std::to_string(i));
+  description.model = "lenet5";
+  return description;
+}
+
+/// LeNet-5 whose parameters and statistics are those of nothing in particular.
+std::shared_ptr<models::Classifier> network(const std::string& norm) {
+  torch::manual_seed(5);
+  auto model = models::make_model("lenet5", {norm_factory(NormSpec::parse(norm)), 1, 10});
+  models::initialize(*model, 5);
+  const torch::NoGradGuard no_grad;
+  for (auto& item : model->named_parameters()) {
+    if (item.key().starts_with("norm")) item.value().uniform_(0.5, 1.5);
+  }
+  ReferenceKeeper keeper(*model, torch::randn({16, 1, 28, 28}));
+  keeper.refresh();
+  for (int i = 0; i < 3; ++i) keeper.forward_only(torch::randn({8, 1, 28, 28}) + 0.3);
+  keeper.prepare_evaluation();
+  model->eval();
+  return model;
+}
+
+Graph graph_of(const std::shared_ptr<models::Classifier>& model) {
+  return trace(ModelView(*model, [&](const Tensor& x) { return model->forward(x); }),
+               torch::zeros({2, 1, 28, 28}));
+}
+
+std::vector<std::string> operators_of(const std::string& bytes) {
+  onnx::ModelProto model;
+  EXPECT_TRUE(model.ParseFromString(bytes));
+  std::vector<std::string> found;
+  for (const auto& node : model.graph().node()) found.push_back(node.op_type());
+  return found;
+}
+
+class EveryNorm : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryNorm, ComputesInOnnxWhatTheNetworkDoes) {
+  const auto model = network(GetParam());
+  const Tensor images = torch::randn({5, 1, 28, 28}) * 1.5;
+  const Tensor expected = model->forward(images);
+  Graph graph = graph_of(model);
+  const std::string plain = to_onnx(graph, description());
+  fold(graph);
+  const std::string folded = to_onnx(graph, description());
+  for (const std::string& bytes : {plain, folded}) {
+    const Tensor found = OnnxEvaluator(bytes, "test.onnx")(images);
+    EXPECT_LT((found - expected).abs().max().item<double>(), 1e-5);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Onnx, EveryNorm,
+                         testing::Values("none", "bn", "rbn", "rbn:fixed", "rbn:moving,weight=0.3",
+                                         "rbn:live", "brn", "ln", "in", "gn:2", "sn", "frozen_bn", "ghost:4",
+                                         "vbn"),
+                         [](const auto& one) {
+                           std::string name = one.param;
+                           std::replace_if(
+                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+                           return name;
+                         });
+
+TEST(Onnx, NothingIsLeftOfAffineNorms) {
+  const std::vector<std::string> without = operators_of(to_onnx(graph_of(network("none")), description()));
+  for (const char* norm : {"bn", "rbn", "brn", "frozen_bn", "ghost:4"}) {
+    Graph graph = graph_of(network(norm));
+    fold(graph);
+    EXPECT_EQ(operators_of(to_onnx(graph, description())), without) << norm;
+  }
+  EXPECT_EQ(without, (std::vector<std::string>{"Conv", "Relu", "MaxPool", "Conv", "Relu", "MaxPool",
+                                               "Flatten", "Gemm", "Relu", "Gemm", "Relu", "Gemm"}));
+}
+
+TEST(Onnx, SaysWhatItTakesAndGives) {
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(to_onnx(graph_of(network("bn")), description())));
+  EXPECT_EQ(model.opset_import(0).version(), 17);
+  const auto& input = model.graph().input(0);
+  EXPECT_EQ(input.name(), "images");
+  EXPECT_EQ(input.type().tensor_type().shape().dim(0).dim_param(), "batch");
+  EXPECT_EQ(input.type().tensor_type().shape().dim(3).dim_value(), 28);
+  EXPECT_EQ(model.graph().output(0).name(), "scores");
+  EXPECT_EQ(model.graph().output(0).type().tensor_type().shape().dim(1).dim_value(), 10);
+  std::map<std::string, std::string> metadata;
+  for (const auto& entry : model.metadata_props()) metadata[entry.key()] = entry.value();
+  const ModelDescription found = description_from(metadata, "test.onnx");
+  EXPECT_EQ(found.classes.size(), 10U);
+  EXPECT_DOUBLE_EQ(found.mean.at(0), 0.13);
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(OnnxEvaluator, NamesWhatItCannotRead) {
+  EXPECT_EQ(message_of([] { OnnxEvaluator("no protobuf", "a.onnx"); }), "a.onnx: is not an ONNX file");
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(to_onnx(graph_of(network("none")), description())));
+  const auto changed = [&](const std::function<void(onnx::GraphProto&)>& change) {
+    onnx::ModelProto copy = model;
+    change(*copy.mutable_graph());
+    return message_of([&] {
+      OnnxEvaluator(copy.SerializeAsString(), "a.onnx")(torch::zeros({1, 1, 28, 28}));
+    });
+  };
+  EXPECT_NE(changed([](auto& graph) {
+              graph.mutable_node(1)->set_op_type("Celu");
+            }).find("is a Celu, which is not known"),
+            std::string::npos);
+  EXPECT_NE(changed([](auto& graph) {
+              graph.mutable_initializer(0)->mutable_raw_data()->pop_back();
+            }).find("initializer 'conv1.weight' has 599 bytes, expected 600"),
+            std::string::npos)
+      << "6 x 1 x 5 x 5 values of 4 bytes";
+  EXPECT_NE(changed([](auto& graph) {
+              graph.mutable_node(1)->set_input(0, "nobody");
+            }).find("which no node before gives"),
+            std::string::npos);
+  EXPECT_NE(
+      changed([](auto& graph) { graph.mutable_initializer(0)->set_dims(0, -1); }).find("impossible shape"),
+      std::string::npos);
+  EXPECT_NE(changed([](auto& graph) {
+              std::swap(*graph.mutable_initializer(0)->mutable_raw_data(),
+                        *graph.mutable_initializer(2)->mutable_raw_data());
+            }).find("expected 600"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace refnorm::deploy
