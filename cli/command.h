@@ -31,6 +31,7 @@ Command compare_command(CLI::App& parent);
 Command sweep_command(CLI::App& parent);
 Command eval_command(CLI::App& parent);
 Command export_command(CLI::App& parent);
+Command convert_command(CLI::App& parent);
 Command report_command(CLI::App& parent);
 Command list_command(CLI::App& parent);
 Command bench_command(CLI::App& parent);

@@ -10,6 +10,7 @@
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/base/text.h>
+#include <refnorm/base/weights_file.h>
 #include <refnorm/data/corruption.h>
 #include <refnorm/data/domains.h>
 #include <refnorm/data/groups.h>
@@ -19,20 +20,10 @@
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/ops/instruction_set.h>
 #include <refnorm/ops/tap.h>
+#include <refnorm/train/foreign_weights.h>
 
 namespace refnorm::experiment {
 namespace {
-
-/// The reference batch's samples: drawn at random, or the first batch of a sampler with a seed of its own.
-std::vector<std::int64_t> draw_reference(const data::ImageSet& train, const ReferenceSettings& how,
-                                         std::uint64_t seed) {
-  if (how.sampler == "iid") {
-    std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
-    order.resize(static_cast<std::size_t>(how.size));
-    return order;
-  }
-  return reference_sampler(train, how, stream_seed(seed, "reference"))->batch(0, 0);
-}
 
 std::string cpu_name() {
   std::ifstream info("/proc/cpuinfo");
@@ -85,6 +76,16 @@ std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, co
   }
 }
 
+torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettings& how, std::uint64_t seed) {
+  if (how.size > train.size())
+    user_error("reference.size: {} samples, the training set has {}", how.size, train.size());
+  if (how.sampler != "iid")
+    return train.batch(reference_sampler(train, how, stream_seed(seed, "reference"))->batch(0, 0)).images;
+  std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
+  order.resize(static_cast<std::size_t>(how.size));
+  return train.batch(order).images;
+}
+
 data::Splits load_splits(const Recipe& recipe) {
   const DataSettings& wanted = recipe.data;
   if (!wanted.domains.empty() && !wanted.groups.empty())
@@ -111,17 +112,14 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
       models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(norm)), splits_.train->channels(),
                                              static_cast<std::int64_t>(splits_.train->class_names().size())});
   models::initialize(*model_, seed);
+  if (!recipe.model.weights.empty())
+    train::load_weights(*model_, read_weights(recipe.model.weights), recipe.model.weights);
   model_->to(compute_.device);
   const auto model = model_;
   network_ = {model, [model](const torch::Tensor& images) { return model->forward(images); }};
   for (const std::string& corruption : recipe.measure.corruptions) data::corrupted(splits_.test, corruption);
-  if (recipe.reference.size > splits_.train->size()) {
-    user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
-               splits_.train->size());
-  }
-  const torch::Tensor batch =
-      splits_.train->batch(draw_reference(*splits_.train, recipe.reference, seed)).images.to(compute_.device);
-  reference_ = std::make_unique<ReferenceKeeper>(*model_, batch);
+  reference_ = std::make_unique<ReferenceKeeper>(
+      *model_, reference_batch(*splits_.train, recipe.reference, seed).to(compute_.device));
   torch::manual_seed(stream_seed(seed, "training"));
 }
 

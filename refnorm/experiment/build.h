@@ -20,6 +20,10 @@ data::Splits load_splits(const Recipe& recipe);
 std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, const ReferenceSettings& how,
                                                  std::uint64_t seed);
 
+/// The images of a reference batch: drawn at random, or the first batch of a sampler with a seed of its own.
+/// Throws UserError where the set cannot fill it.
+torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettings& how, std::uint64_t seed);
+
 /// Everything that a run works with, made from a recipe of one arm: weights drawn, reference batch chosen.
 /// The seed has separate streams for the weights, the order of the data, the reference batch and what happens
 /// in training.

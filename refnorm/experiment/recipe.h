@@ -23,6 +23,7 @@ struct DataSettings {
 
 struct ModelSettings {
   std::string kind = "lenet5";
+  std::string weights;  ///< a file that training starts from; empty: drawn at random
 };
 
 struct SamplerSettings {

@@ -36,6 +36,7 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("data", "domains", recipe.data.domains, Allowed{});
   visit("data", "groups", recipe.data.groups, Allowed{});
   visit("model", "kind", recipe.model.kind, Allowed{});
+  visit("model", "weights", recipe.model.weights, Allowed{});
   visit("train", "epochs", recipe.train.epochs, between(1, 1e6));
   visit("train", "batch_size", recipe.train.batch_size, between(1, 1e6));
   visit("train", "optimizer", recipe.train.optimizer, one_of({"sgd"}));

@@ -45,6 +45,7 @@ TrainedRun load_trained(const fs::path& folder, const TrainedRequest& request) {
   if (request.threads > 0) recipe.run.threads = request.threads;
   if (!request.data_path.empty()) recipe.data.path = request.data_path;
   if (!request.device.empty()) recipe.run.device = request.device;
+  recipe.model.weights.clear();  // only training starts from them
   prepare_process(recipe);
   const fs::path checkpoint = folder / request.checkpoint;
   if (!train::has_checkpoint(checkpoint))

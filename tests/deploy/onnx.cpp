@@ -6,48 +6,16 @@
 #include <refnorm/deploy/fold.h>
 #include <refnorm/deploy/onnx_evaluator.h>
 #include <refnorm/deploy/onnx_writer.h>
-#include <refnorm/deploy/trace.h>
-#include <refnorm/models/classifier.h>
-#include <refnorm/norms/capture.h>
-#include <refnorm/norms/norm_spec.h>
+
+#include "tests/deploy/networks.h"
 
 namespace refnorm::deploy {
 namespace {
 
+using testing::description;
+using testing::graph_of;
+using testing::network;
 using torch::Tensor;
-
-ModelDescription description() {
-  ModelDescription description;
-  description.channels = 1;
-  description.height = description.width = 28;
-  description.mean = {0.13};
-  description.std = {0.31};
-  for (int i = 0; i < 10; ++i) description.classes.push_back(std::to_string(i));
-  description.model = "lenet5";
-  return description;
-}
-
-/// LeNet-5 whose parameters and statistics are those of nothing in particular.
-std::shared_ptr<models::Classifier> network(const std::string& norm) {
-  torch::manual_seed(5);
-  auto model = models::make_model("lenet5", {norm_factory(NormSpec::parse(norm)), 1, 10});
-  models::initialize(*model, 5);
-  const torch::NoGradGuard no_grad;
-  for (auto& item : model->named_parameters()) {
-    if (item.key().starts_with("norm")) item.value().uniform_(0.5, 1.5);
-  }
-  ReferenceKeeper keeper(*model, torch::randn({16, 1, 28, 28}));
-  keeper.refresh();
-  for (int i = 0; i < 3; ++i) keeper.forward_only(torch::randn({8, 1, 28, 28}) + 0.3);
-  keeper.prepare_evaluation();
-  model->eval();
-  return model;
-}
-
-Graph graph_of(const std::shared_ptr<models::Classifier>& model) {
-  return trace(ModelView(*model, [&](const Tensor& x) { return model->forward(x); }),
-               torch::zeros({2, 1, 28, 28}));
-}
 
 std::vector<std::string> operators_of(const std::string& bytes) {
   onnx::ModelProto model;
@@ -57,7 +25,7 @@ std::vector<std::string> operators_of(const std::string& bytes) {
   return found;
 }
 
-class EveryNorm : public testing::TestWithParam<std::string> {};
+class EveryNorm : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(EveryNorm, ComputesInOnnxWhatTheNetworkDoes) {
   const auto model = network(GetParam());
@@ -73,16 +41,12 @@ TEST_P(EveryNorm, ComputesInOnnxWhatTheNetworkDoes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Onnx, EveryNorm,
-                         testing::Values("none", "bn", "rbn", "rbn:fixed", "rbn:moving,weight=0.3",
-                                         "rbn:live", "brn", "ln", "in", "gn:2", "sn", "frozen_bn", "ghost:4",
-                                         "vbn"),
-                         [](const auto& one) {
-                           std::string name = one.param;
-                           std::replace_if(
-                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Onnx, EveryNorm, ::testing::ValuesIn(testing::kNorms), [](const auto& one) {
+  std::string name = one.param;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+  return name;
+});
 
 TEST(Onnx, NothingIsLeftOfAffineNorms) {
   const std::vector<std::string> without = operators_of(to_onnx(graph_of(network("none")), description()));
