@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <set>
 
 #include <torch/torch.h>
 
 #include <refnorm/deploy/execute.h>
+#include <refnorm/ops/max_pool.h>
 #include <refnorm/ops/normalize.h>
 
 namespace refnorm::deploy {
@@ -34,6 +36,23 @@ Tensor convolve(const Node& node, const Tensor& x, const Tensor& weight, const T
                              /*allow_tf32=*/true);
 }
 
+/// Whether a node's output is memory of its own: not a view of its input.
+bool makes_memory(Op op) {
+  return op != Op::kFlatten;
+}
+
+bool is_two_by_two(const Window& window) {
+  const std::vector<std::int64_t> two{2, 2};
+  return window.kernel == two && window.stride == two && !window.padded() &&
+         window.dilation == std::vector<std::int64_t>{1, 1} && !window.ceil_mode;
+}
+
+Tensor pool(const Window& window, const Tensor& x) {
+  if (is_two_by_two(window)) return ops::max_pool_2x2(x);
+  return torch::max_pool2d(x, window.kernel, window.stride, window.padding, window.dilation,
+                           window.ceil_mode);
+}
+
 }  // namespace
 
 Executor::Executor(Graph graph) : graph_(std::move(graph)) {
@@ -54,6 +73,17 @@ Executor::Executor(Graph graph) : graph_(std::move(graph)) {
       if (read.insert(value).second) last_read_[i].push_back(value);
     }
   }
+  std::set<std::string> own;  // values in memory that no other value shares
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    const bool last = std::count(last_read_[i].begin(), last_read_[i].end(), node.inputs[0]) > 0;
+    in_place_.push_back(node.op == Op::kRelu && last && own.count(node.inputs[0]) > 0);
+    if (makes_memory(node.op)) {
+      own.insert(node.output);
+    } else {
+      own.erase(node.inputs[0]);
+    }
+  }
 }
 
 Tensor Executor::operator()(const Tensor& images) const {
@@ -62,14 +92,15 @@ Tensor Executor::operator()(const Tensor& images) const {
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
     const Tensor other = node.inputs.size() > 1 ? values.at(node.inputs[1]) : Tensor();
-    values[node.output] = compute(node, parameters_[i], values.at(node.inputs[0]), other);
+    values[node.output] = compute(i, values.at(node.inputs[0]), other);
     for (const std::string& done : last_read_[i]) values.erase(done);
   }
   return values.at(graph_.output);
 }
 
-Tensor Executor::compute(const Node& node, const Parameters& with, const Tensor& x,
-                         const Tensor& other) const {
+Tensor Executor::compute(std::size_t i, const Tensor& x, const Tensor& other) const {
+  const Node& node = graph_.nodes[i];
+  const Parameters& with = parameters_[i];
   const Window& window = node.window;
   switch (node.op) {
     case Op::kConv:
@@ -91,12 +122,11 @@ Tensor Executor::compute(const Node& node, const Parameters& with, const Tensor&
       return ops::normalize(x, by, with.weight, with.bias).y;
     }
     case Op::kRelu:
-      return torch::relu(x);
+      return in_place_[i] ? Tensor(x).relu_() : torch::relu(x);
     case Op::kAdd:
       return x + other;
     case Op::kMaxPool:
-      return torch::max_pool2d(x, window.kernel, window.stride, window.padding, window.dilation,
-                               window.ceil_mode);
+      return pool(window, x);
     case Op::kAveragePool:
       return torch::avg_pool2d(x, window.kernel, window.stride, window.padding, window.ceil_mode);
     case Op::kGlobalAveragePool:

@@ -24,12 +24,12 @@ class Executor {
   struct Parameters {
     torch::Tensor weight, bias, stored_mean, stored_var, mean_weights, var_weights;
   };
-  torch::Tensor compute(const Node& node, const Parameters& with, const torch::Tensor& x,
-                        const torch::Tensor& other) const;
+  torch::Tensor compute(std::size_t i, const torch::Tensor& x, const torch::Tensor& other) const;
 
   Graph graph_;
   std::vector<Parameters> parameters_;               ///< of each node
   std::vector<std::vector<std::string>> last_read_;  ///< values that nobody reads after a node
+  std::vector<bool> in_place_;                       ///< whether a node may write over its input
 };
 
 }  // namespace refnorm::deploy

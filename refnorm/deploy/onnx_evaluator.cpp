@@ -113,6 +113,7 @@ OnnxEvaluator::OnnxEvaluator(std::string_view bytes, const std::string& origin) 
   if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
       !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || !model.has_graph())
     user_error("{}: is not an ONNX file", origin);
+  for (const auto& entry : model.metadata_props()) metadata_[entry.key()] = entry.value();
   const onnx::GraphProto& graph = model.graph();
   for (const auto& constant : graph.initializer())
     constants_[constant.name()] = constant_of(constant, origin);

@@ -20,6 +20,9 @@ class OnnxEvaluator {
   /// images[N, …] -> the first output, float32, on the CPU.
   torch::Tensor operator()(const torch::Tensor& images) const;
 
+  /// The file's metadata_props.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
  private:
   struct Step {
     std::string op, name;
@@ -38,6 +41,7 @@ class OnnxEvaluator {
   static torch::Tensor pool(const Step& step, const torch::Tensor& x);
 
   std::string origin_, input_, output_;
+  std::map<std::string, std::string> metadata_;
   Values constants_;
   std::vector<Step> steps_;
 };
