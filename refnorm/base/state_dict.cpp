@@ -128,7 +128,7 @@ class Finder {
   [[noreturn]] void ambiguous(const std::vector<Candidate>& candidates) const {
     std::vector<std::string> names;
     for (const Candidate& candidate : candidates) {
-      names.push_back("'" + printable(candidate.name) + "'");
+      names.push_back(fmt::format("'{}'", printable(candidate.name)));
       if (names.size() == 4) break;
     }
     user_error(

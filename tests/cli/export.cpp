@@ -41,7 +41,7 @@ TEST_F(Export, ByOtherStatistics) {
 }
 
 TEST_F(Export, OfANormThatIsNotAffine) {
-  trained(train("run") + Words{"--set", "arm.0.norm=gn:2"});
+  trained(train("run") + Words{"--set", "arm.2.norm=gn:2"});
   const Json answer = exported("run", "model.onnx");
   EXPECT_EQ(answer.at("folded"), 0);
   EXPECT_TRUE(answer.at("statistics").is_null());
@@ -74,11 +74,11 @@ TEST_F(Export, WeightsAreNamedAsInPyTorch) {
 
 TEST_F(Export, PyTorchLoadsTheWeights) {
   const std::string script = REFNORM_SOURCE "/tests/cli/pytorch_loads.py";
-  if (!Subprocess({"python3", "-c", "import torch"}).wait().ok()) GTEST_SKIP() << "no Python with torch here";
+  if (!Subprocess({REFNORM_PYTHON, "-c", "import torch"}).wait().ok()) GTEST_SKIP() << "no Python with torch here (python3-torch)";
   const double error = trained(train("run")).at("test_error_pct");
   exported("run", "folded.safetensors");
   exported("run", "plain.safetensors", {"--no-fold"});
-  Subprocess python({"python3", script, path("folded.safetensors"), path("plain.safetensors"),
+  Subprocess python({REFNORM_PYTHON, script, path("folded.safetensors"), path("plain.safetensors"),
                      path("data/t10k-images-idx3-ubyte"), path("data/t10k-labels-idx1-ubyte")},
                     path("said"));
   ASSERT_TRUE(python.wait().ok()) << read_file(path("said"));
