@@ -50,18 +50,6 @@ std::uint64_t little_endian(std::string_view bytes) {
   return value;
 }
 
-/// Nothing where the extents other than 0 overflow: strides are computed from them also where the tensor is
-/// empty.
-std::optional<std::int64_t> element_count(const std::vector<std::int64_t>& shape) {
-  std::int64_t count = 1;
-  bool empty = false;
-  for (const std::int64_t extent : shape) {
-    empty = empty || extent == 0;
-    if (extent < 0 || (extent > 0 && __builtin_mul_overflow(count, extent, &count))) return std::nullopt;
-  }
-  return empty ? 0 : count;
-}
-
 RawTensor parse_entry(const SortedJson& entry, std::string_view data, std::size_t& expected_begin,
                       const std::string& where) {
   RawTensor tensor;
@@ -158,6 +146,16 @@ std::optional<std::int64_t> dtype_size(std::string_view dtype) {
     if (name == dtype) return size;
   }
   return std::nullopt;
+}
+
+std::optional<std::int64_t> element_count(const std::vector<std::int64_t>& shape) {
+  std::int64_t count = 1;
+  bool empty = false;
+  for (const std::int64_t extent : shape) {
+    empty = empty || extent == 0;
+    if (extent < 0 || (extent > 0 && __builtin_mul_overflow(count, extent, &count))) return std::nullopt;
+  }
+  return empty ? 0 : count;
 }
 
 const RawTensor* Safetensors::find(std::string_view name) const {

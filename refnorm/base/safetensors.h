@@ -20,6 +20,10 @@ struct RawTensor {
 /// Bytes that one element of that dtype takes, or nothing for a dtype that is not known.
 std::optional<std::int64_t> dtype_size(std::string_view dtype);
 
+/// The product of the extents. Nothing where one is negative or those other than 0 overflow: strides are
+/// computed from them also where the tensor is empty.
+std::optional<std::int64_t> element_count(const std::vector<std::int64_t>& shape);
+
 /// The content of a safetensors file (https://huggingface.co/docs/safetensors: 8 bytes of header length, a
 /// JSON header of dtype, shape and offsets by name, then the data).
 struct Safetensors {
