@@ -1,0 +1,129 @@
+// Writes the files that fuzzing begins with: fuzz_seeds FOLDER makes FOLDER/TARGET/NAME.
+#include <cstdio>
+#include <exception>
+
+#include <refnorm/base/file.h>
+#include <refnorm/base/safetensors.h>
+#include <refnorm/base/weights_file.h>
+
+#include "tests/base/torch_writer.h"
+
+namespace {
+
+using namespace refnorm;
+using refnorm::testing::PickleWriter;
+
+std::string checkpoint(bool legacy) {
+  PickleWriter pickle;
+  pickle.raw("}(").text("epoch").integer(3).text("state_dict").ordered_dict().raw("(");
+  pickle.text("module.w").tensor({"FloatStorage", "0", 6, 0, {3, 2}, {1, 3}, legacy});
+  pickle.text("module.b").global("torch._utils", "_rebuild_parameter").raw("(");
+  pickle.tensor({"FloatStorage", "0", 6, 2, {2}, {2}, legacy}).raw("\x88").ordered_dict().raw("tRu}");
+  pickle.text("_metadata").ordered_dict().raw("sb");
+  pickle.text("args").global("argparse", "Namespace").raw(")\x81}b");
+  return pickle.text("history")
+      .raw(
+          "]q\1(NG\x3f\xf0NNNNNN\x88h\1\x8a\1\x80"
+          "e"
+          "u")
+      .done();
+}
+
+/// Protocol 4: a frame, short texts, globals from the stack.
+std::string later_protocol() {
+  const auto global = [](std::string_view module, std::string_view name) {
+    return PickleWriter().text(module).text(name).raw("\x93\x94").operations();
+  };
+  const std::string storage = PickleWriter()
+                                  .raw("(")
+                                  .text("storage")
+                                  .raw(global("torch", "ByteStorage"))
+                                  .text("0")
+                                  .text("cpu")
+                                  .integer(4)
+                                  .raw("tQ")
+                                  .operations();
+  return "\x80\x04\x95" + testing::little(200, 8) +
+         PickleWriter()
+             .raw("}\x94\x8c\x01w\x94")
+             .raw(global("torch._utils", "_rebuild_tensor_v2") + "(" + storage)
+             .integer(0)
+             .integers({2, 2})
+             .integers({2, 1})
+             .raw("\x89Nt\x94Rs.")
+             .operations();
+}
+
+/// What releases before 0.4 wrote: parameters around tensors, sizes by name, a part of a storage.
+std::string older_release() {
+  PickleWriter pickle;
+  pickle.global("collections", "OrderedDict").raw("](](").text("w").global("torch.nn.parameter", "Parameter");
+  pickle.raw(")\x81(").global("torch._utils", "_rebuild_tensor").raw("((").text("storage");
+  pickle.global("torch", "FloatStorage").text("0").text("cpu").integer(6);
+  pickle.raw("(").text("1").integer(2).integer(3).raw("ttQ").integer(1);
+  return pickle.global("torch", "Size")
+      .integers({2})
+      .raw("\x85R")
+      .integers({1})
+      .raw("tRNN\x88\x89tbee\x85R")
+      .done();
+}
+
+std::string several_dictionaries() {
+  PickleWriter pickle;
+  pickle.raw("}(");
+  for (const char* name : {"model", "state_dict"}) {
+    pickle.text(name).raw("}").text("w").tensor({"FloatStorage", "0", 6, 0, {2, 2}, {0, 1}}).raw("s");
+  }
+  return pickle.raw("u").done();
+}
+
+void write(const std::filesystem::path& folder,
+           const std::vector<std::pair<std::string, std::string>>& files) {
+  make_folder(folder);
+  for (const auto& [name, bytes] : files) write_file(folder / name, bytes);
+}
+
+void write_seeds(const std::filesystem::path& folder) {
+  Safetensors content;
+  content.tensors = {
+      {"w", {"F32", {2, 1}, "abcdefgh"}}, {"n", {"I64", {}, "12345678"}}, {"e", {"U8", {0, 3}, ""}}};
+  const std::string plain =
+      R"({"b":{"dtype":"F16","shape":[2],"data_offsets":[1,5]},"a":{"dtype":"I8","shape":[],"data_offsets":[0,1]}})";
+  const std::string foreign = testing::little(plain.size(), 8) + plain + "abcde";
+  content.metadata = {{"step", "7"}};
+  const std::string ours = to_safetensors(content);
+  write(folder / "safetensors", {{"ours", ours}, {"foreign", foreign}});
+  write(folder / "pickle", {{"checkpoint", checkpoint(false)},
+                            {"protocol-4", later_protocol()},
+                            {"older", older_release()},
+                            {"several", several_dictionaries()}});
+  const std::string storage(24, 'f');
+  const std::vector<std::pair<std::string, std::string>> weights{
+      {"safetensors", foreign},
+      {"zip", testing::small_torch_file()},
+      {"legacy", testing::small_torch_file(true)},
+      {"zip-checkpoint", testing::torch_zip(checkpoint(false), {{"0", storage}})},
+      {"zip-protocol-4", testing::torch_zip(later_protocol(), {{"0", "abcd"}})},
+      {"legacy-older", testing::torch_legacy(older_release(), {{"0", 6, storage}})},
+      {"legacy-checkpoint", testing::torch_legacy(checkpoint(true), {{"0", 6, storage}})}};
+  // What a reader turns away at once would be a poor beginning.
+  for (const auto& [name, bytes] : weights) parse_weights(bytes, "seed " + name);
+  write(folder / "weights_file", weights);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count != 2) {
+    std::fprintf(stderr, "usage: fuzz_seeds FOLDER\n");
+    return 2;
+  }
+  try {
+    write_seeds(words[1]);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "fuzz_seeds: error: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
