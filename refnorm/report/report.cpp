@@ -1,13 +1,13 @@
 #include <refnorm/base/file.h>
 #include <refnorm/base/json.h>
 #include <refnorm/report/answer.h>
+#include <refnorm/report/answer_table.h>
 #include <refnorm/report/curves.h>
 #include <refnorm/report/gradients.h>
 #include <refnorm/report/html.h>
 #include <refnorm/report/report.h>
 #include <refnorm/report/sweep_page.h>
 #include <refnorm/report/sweep_table.h>
-#include <refnorm/report/table.h>
 
 namespace refnorm::report {
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include <refnorm/base/error.h>
@@ -129,21 +128,6 @@ std::optional<double> value_of(const NamedValues& values, const std::string& nam
 std::size_t Arm::failed() const {
   return static_cast<std::size_t>(
       std::count_if(runs.begin(), runs.end(), [](const Run& run) { return run.failed.has_value(); }));
-}
-
-Pairs pair_by_seed(const Arm& first, const Arm& second) {
-  std::map<std::uint64_t, double> of_first;
-  for (const Run& run : first.runs) {
-    if (run.test_error) of_first[run.seed] = *run.test_error;
-  }
-  Pairs pairs;
-  for (const Run& run : second.runs) {
-    const auto found = of_first.find(run.seed);
-    if (!run.test_error || found == of_first.end()) continue;
-    pairs.first.push_back(found->second);
-    pairs.second.push_back(*run.test_error);
-  }
-  return pairs;
 }
 
 std::string parse_folder(const Field& field) {

@@ -48,12 +48,6 @@ struct Arm {
   std::size_t failed() const;
 };
 
-/// The test errors of two arms over the seeds where both count, in the same order.
-struct Pairs {
-  std::vector<double> first, second;
-};
-Pairs pair_by_seed(const Arm& first, const Arm& second);
-
 /// What was run on what.
 struct Experiment {
   std::string recipe, note;

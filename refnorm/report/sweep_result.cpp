@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <refnorm/base/text.h>
+#include <refnorm/report/paired.h>
 #include <refnorm/report/sweep_result.h>
 
 namespace refnorm::report {
@@ -117,10 +118,7 @@ std::string value_words(const std::string& key, const std::string& value) {
 }  // namespace
 
 std::size_t Sweep::baseline() const {
-  const auto found = std::find_if(arms().begin(), arms().end(), [](const Arm& arm) {
-    return arm.norm == "bn" || arm.norm.starts_with("bn:");
-  });
-  return found == arms().end() ? 0 : static_cast<std::size_t>(found - arms().begin());
+  return bn_arm(arms()).value_or(0);
 }
 
 std::string setting_words(const Sweep& sweep, const Setting& setting, const char* separator) {
