@@ -6,7 +6,6 @@
 #include <refnorm/base/interrupt.h>
 #include <refnorm/base/lock.h>
 #include <refnorm/base/text.h>
-#include <refnorm/data/corruption.h>
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/compare.h>
 #include <refnorm/experiment/pool.h>
@@ -103,7 +102,7 @@ Json run_of(const Job& job, const Json& result, const fs::path& folder) {
 }
 
 std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits) {
-  for (const std::string& corruption : recipe.measure.corruptions) data::corrupted(splits.test, corruption);
+  check_measures(recipe, splits);
   for (const ArmSettings& arm : recipe.arms) {
     try {
       models::make_model(recipe.model.kind,

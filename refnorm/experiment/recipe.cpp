@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <set>
 #include <sstream>
@@ -73,6 +74,16 @@ class Reader {
     if (list == nullptr) wrong(key, node, "a list of texts");
     field.clear();
     for (const toml::node& entry : *list) read(key, entry, field.emplace_back(), allowed);
+  }
+
+  void read(const std::string& key, const toml::node& node, StepCount& field, const Allowed& allowed) const {
+    field = {};
+    if (node.is_integer()) return read(key, node, field.steps, allowed);
+    const std::string text = node.value_or(std::string());
+    const char* last = text.data() + text.size() - (text.ends_with('%') ? 1 : 0);
+    const bool number = std::from_chars(text.data(), last, field.percent).ptr == last;
+    if (!text.ends_with('%') || !number || !(field.percent > 0 && field.percent <= 100))
+      wrong(key, node, "a whole number of steps, or a share of the run's such as \"10%\"");
   }
 
   [[noreturn]] void wrong(const std::string& key, const toml::node& node, const char* expected) const {

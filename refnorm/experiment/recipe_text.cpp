@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <sstream>
@@ -31,6 +32,9 @@ std::string written(double value) {
   // The fewest digits that give the same number back: 0.05, where toml++ writes 0.050000000000000003.
   const std::string text = fmt::format("{}", value);
   return text.find_first_not_of("-0123456789") == std::string::npos ? text + ".0" : text;
+}
+std::string written(const StepCount& value) {
+  return value.percent > 0 ? quoted(fmt::format("{}%", value.percent)) : written(value.steps);
 }
 template <class Value>
 std::string written(const std::vector<Value>& values) {
@@ -97,6 +101,11 @@ std::vector<std::string> recipe_keys() {
                  keys.push_back((section.empty() ? key : section + "." + key) + " = " + written(field));
                });
   return keys;
+}
+
+std::int64_t StepCount::of(std::int64_t total) const {
+  if (percent == 0) return steps;
+  return std::max<std::int64_t>(1, std::llround(percent / 100 * static_cast<double>(total)));
 }
 
 std::string with_steps(const std::string& norm, std::int64_t steps) {
