@@ -6,6 +6,7 @@
 #include <refnorm/report/answer_table.h>
 #include <refnorm/report/html.h>
 #include <refnorm/report/markup.h>
+#include <refnorm/report/measures.h>
 #include <refnorm/report/table.h>
 
 namespace refnorm::report {
@@ -13,22 +14,9 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-/// The names of a kind of values, over all runs, in the order in which they first appear.
-std::vector<std::string> names_of(const Result& result, NamedValues Run::*values) {
-  std::vector<std::string> names;
-  for (const Arm& arm : result.arms) {
-    for (const Run& run : arm.runs) {
-      for (const auto& [name, value] : run.*values) {
-        if (value && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-      }
-    }
-  }
-  return names;
-}
-
 /// One row an arm, one column a name: mean and interval over the runs that have it.
 std::string table_by_name(const Result& result, NamedValues Run::*values) {
-  const std::vector<std::string> names = names_of(result, values);
+  const std::vector<std::string> names = names_of(result.arms, values);
   std::vector<std::string> head{"arm"};
   for (const std::string& name : names) head.push_back(key_words(name) + " %");
   Rows rows;
@@ -86,16 +74,29 @@ std::string closer_section(const Result& result) {
             "with those that the test error goes by. What they differ by is owed to the statistics alone.",
             "faint");
   }
-  const std::string robustness = table_by_name(result, &Run::robustness);
-  if (!robustness.empty()) {
-    out += heading("Test error on changed pictures") + robustness +
-           paragraph(
-               "Corruptions with their strength, and attacks with the largest change of a pixel of 0 to 1, "
-               "on the "
-               "test samples that the recipe names.",
-               "faint");
-  }
   return out;
+}
+
+std::string html_of(const MarkedTable& marked) {
+  return html_table(marked.table.head, marked.table.rows, marked.table.text_columns, std::nullopt,
+                    marked.strong());
+}
+
+std::string marked_section(const char* title, const MarkedTable& marked,
+                           const std::vector<std::string>& notes) {
+  if (marked.table.rows.empty()) return {};
+  std::string out = heading(title) + html_of(marked) + paragraph(marked.note(), "faint");
+  for (const std::string& note : notes) out += paragraph(note, "faint");
+  return out;
+}
+
+std::string measure_sections(const Result& result) {
+  return marked_section("On the way", way_table(result.arms), way_notes(result.arms)) +
+         marked_section("Test error by domain", named_table(result.arms, &Run::by_domain), {}) +
+         marked_section(
+             "Test error on changed pictures", named_table(result.arms, &Run::robustness),
+             {"Corruptions with their strength, and attacks with the largest change of a pixel of 0 to 1, on "
+              "the test samples that the recipe names."});
 }
 
 std::string html_of(const Section& section) {
@@ -168,6 +169,7 @@ std::string html_page(const Result& result, const Answer& answer, const std::str
   for (const std::string& note : main_notes(answer, false)) out += paragraph(note, "faint");
   out += heading("Training curves") + "<figure class=\"scroll\">\n" + curves + "</figure>\n";
   for (const Section& section : paired_sections(result, answer)) out += html_of(section);
+  out += measure_sections(result);
   out += closer_section(result);
   out += statistics_sections(result);
   if (!gradients.empty())

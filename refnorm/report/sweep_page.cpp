@@ -4,6 +4,7 @@
 
 #include <refnorm/base/text.h>
 #include <refnorm/report/markup.h>
+#include <refnorm/report/measures.h>
 #include <refnorm/report/page.h>
 #include <refnorm/report/sweep_figure.h>
 #include <refnorm/report/sweep_page.h>
@@ -56,6 +57,48 @@ std::string pooled_section(const Sweep& sweep, const SweepAnswer& answer) {
                          answer.comparisons, answer.comparisons == 1 ? "" : "s"),
              "faint") +
          "</details>\n";
+}
+
+std::string html_of(const MarkedTable& marked) {
+  return html_of(marked.table, marked.strong());
+}
+
+// A table of arms by settings for each name.
+std::string named_section(const Sweep& sweep, const char* title, NamedValues Run::*values, const char* what) {
+  const std::vector<std::string> names = names_of(sweep, values);
+  if (names.empty()) return {};
+  std::string out = heading(title) + paragraph(what, "faint");
+  for (const std::string& name : names) {
+    const MarkedTable marked = by_setting(sweep, named_value(values, name));
+    out += fmt::format("<h3>{} %</h3>\n", escape_markup(key_words(name))) + html_of(marked) +
+           paragraph(marked.note(), "faint");
+  }
+  return out;
+}
+
+std::string measure_sections(const Sweep& sweep) {
+  std::string out;
+  if (const Table target = target_table(sweep); !target.rows.empty()) {
+    out +=
+        heading("Steps to the target") + html_of(target) +
+        paragraph(
+            "The first step at which the validation error, by running statistics where the norm has them, "
+            "was at most the target's: mean ± half of Student's t 95 % interval over the runs that reached "
+            "it, and how many of all did; a run that diverged has not.",
+            "faint");
+  }
+  out += named_section(sweep, "Test error by domain", &Run::by_domain, "On the test samples of each domain.");
+  out += named_section(sweep, "Test error on changed pictures", &Run::robustness,
+                       "Corruptions with their strength, and attacks with the largest change of a pixel of 0 "
+                       "to 1, on the test samples that the recipe names.");
+  const RunValue best = [](const Run& run) { return run.best_test_error; };
+  const bool any = std::any_of(sweep.settings.begin(), sweep.settings.end(), [&](const Setting& setting) {
+    return best_of(setting.arms, best).has_value();
+  });
+  if (!any) return out;
+  const MarkedTable marked = by_setting(sweep, best);
+  return out + "<details>\n<summary>Test error of the weights with the lowest validation error</summary>\n" +
+         html_of(marked) + paragraph(marked.note(), "faint") + "</details>\n";
 }
 
 std::string figure(const std::string& svg) {
@@ -155,7 +198,8 @@ std::string reading_section() {
 std::string html_page(const Sweep& sweep, const SweepAnswer& answer) {
   return page_start("Which normalization to train with", sweep) + answer_section(sweep, answer) +
          error_section(sweep, answer) + figure_sections(sweep, answer) + pooled_section(sweep, answer) +
-         rate_section(sweep) + again_section(sweep) + reading_section() + page_end();
+         measure_sections(sweep) + rate_section(sweep) + again_section(sweep) + reading_section() +
+         page_end();
 }
 
 }  // namespace refnorm::report

@@ -85,6 +85,19 @@ TEST_F(Measured, TheErrorInEachDomain) {
   EXPECT_FALSE(trained(train("none")).contains("test_error_pct_by_domain"));
 }
 
+TEST_F(Measured, TheReportShowsIt) {
+  trained(
+      compare("all") + often_ +
+      Words{"--set", "measure.corruptions=[\"noisy:0.3\"]", "--set", "data.domains=[\"plain\",\"noisy\"]"});
+  const std::string page = read_file(path("all/report.html"));
+  for (const char* piece :
+       {"<h2>On the way</h2>", "<th>steps to target</th>", "<th>test error % of the best</th>",
+        "<td>2 of 2</td>", "<h2>Test error by domain</h2>", "<th>noisy %</th>",
+        "<h2>Test error on changed pictures</h2>", "<th>noisy:0.3 %</th>",
+        "Validation error, with running statistics"})
+    EXPECT_TRUE(contains(page, piece)) << piece;
+}
+
 TEST_F(Measured, WrongWordsAreOneLine) {
   const auto error = [&](const char* value) {
     return error_of(train("run") + Words{"--set", value, "--set", "data.validation=0"});
