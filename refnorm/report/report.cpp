@@ -15,7 +15,9 @@ void write_report(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "result.json";
   const Json document = read_json(file);
   if (is_sweep(document)) {
-    const Sweep sweep = parse_sweep(document, file.string());
+    Sweep sweep = parse_sweep(document, file.string());
+    for (Setting& setting : sweep.settings)
+      setting.has_page = std::filesystem::exists(folder / setting.folder / "report.html");
     const SweepAnswer found = answer(sweep);
     const std::string table = markdown_table(sweep, found);
     const std::string page = html_page(sweep, found);

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cctype>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -38,10 +40,32 @@ std::string answer_section(const Sweep& sweep, const SweepAnswer& answer) {
   return setup.empty() ? out : out + paragraph(setup, "faint");
 }
 
+// A relative address; "./" keeps a folder's name from being read as a scheme.
+std::string address(const std::string& folder) {
+  std::string out = "./";
+  for (const char c : folder + "/report.html") {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view("-_./").find(c) != std::string::npos;
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+std::string setting_links(const Sweep& sweep) {
+  std::vector<std::string> links;
+  for (const Setting& setting : sweep.settings) {
+    if (setting.has_page)
+      links.push_back(fmt::format("<a href=\"{}\">{}</a>", address(setting.folder),
+                                  escape_markup(setting_words(sweep, setting))));
+  }
+  if (links.empty()) return {};
+  return fmt::format("<p>Each setting’s own report, with curves and every run: {}.</p>\n", join(links, "; "));
+}
+
 std::string error_section(const Sweep& sweep, const SweepAnswer& answer) {
   const auto strong = [&](std::size_t row, std::size_t column) { return is_best(answer, row, column); };
   return heading("Test error, % (arms by settings)") + html_of(error_table(sweep, answer), strong) +
-         notes(error_notes(sweep, answer));
+         notes(error_notes(sweep, answer)) + setting_links(sweep);
 }
 
 std::string pooled_section(const Sweep& sweep, const SweepAnswer& answer) {
@@ -189,7 +213,9 @@ std::string reading_section() {
          "<li>Resting the pointer on a point, band or cell shows its values; an arm’s name in a legend sets "
          "its "
          "line off, for good when clicked.</li>\n"
-         "<li>Made from <code>result.json</code> beside this file, and from nothing else.</li>\n"
+         "<li>Made from <code>result.json</code> beside this file, and from nothing else; only the links to "
+         "the "
+         "settings’ reports depend on those being there.</li>\n"
          "</ul>\n";
 }
 

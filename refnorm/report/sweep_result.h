@@ -38,6 +38,7 @@ struct Rate {
 struct Setting {
   std::vector<std::size_t> places;  ///< which of each axis's values
   std::string folder;
+  bool has_page = false;             ///< whether the folder has a report of its own
   std::optional<double> divergence;  ///< of the batches' labels from the training set's, bits
   std::vector<Arm> arms;             ///< the same ones in every setting
   std::vector<Rate> rates;           ///< one an arm

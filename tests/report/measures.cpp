@@ -119,5 +119,21 @@ TEST(Measures, ValidationErrorsOfEpochsAndBetween) {
                        "m:1: validation_error_pct: expected a number from 0 to 100"));
 }
 
+TEST(SweepLinks, ToTheSettingsThatHaveAReport) {
+  const TemporaryFolder folder;
+  Json json = sample_sweep();
+  json["settings"][1]["folder"] = "javascript:alert(1) &";
+  write_json(folder / "result.json", json);
+  for (const char* name : {"ii-4", "javascript:alert(1) &"}) {
+    std::filesystem::create_directories(folder / name);
+    write_file(folder.path() / name / "report.html", "");
+  }
+  write_report(folder.path());
+  const std::string page = read_file(folder / "report.html");
+  EXPECT_EQ(occurrences(page, "<a href"), 2U);
+  EXPECT_TRUE(contains(page, "<a href=\"./ii-4/report.html\">iid, batch 4</a>")) << page;
+  EXPECT_TRUE(contains(page, "<a href=\"./javascript%3Aalert%281%29%20%26/report.html\">"));
+}
+
 }  // namespace
 }  // namespace refnorm::report
