@@ -135,8 +135,9 @@ std::string figure_sections(const Sweep& sweep, const SweepAnswer& answer) {
     out +=
         heading("Error against skew") + figure(skew) +
         paragraph(
-            "Small batches are skewed, too: even i.i.d. ones of a few samples miss most labels. Settings of "
-            "one skew may differ in other things, such as the size of a batch.",
+            "Small batches are skewed, too: even i.i.d. ones of a few samples miss most labels. Where more "
+            "than the sampler varies, each panel has the settings that differ in the sampler alone; all have "
+            "the same axes.",
             "faint");
   if (const std::string heat = heat_svg(sweep, answer); !heat.empty()) {
     const std::string baseline = sweep.arms()[answer.baseline].name;

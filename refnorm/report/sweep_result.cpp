@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -122,12 +123,17 @@ std::size_t Sweep::baseline() const {
 }
 
 std::string setting_words(const Sweep& sweep, const Setting& setting, const char* separator) {
+  std::vector<std::size_t> all(sweep.axes.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return all.empty() ? "the one setting" : setting_words(sweep, setting, all, separator);
+}
+
+std::string setting_words(const Sweep& sweep, const Setting& setting, const std::vector<std::size_t>& axes,
+                          const char* separator) {
   std::vector<std::string> words;
-  for (std::size_t i = 0; i < sweep.axes.size(); ++i) {
-    const SweepAxis& axis = sweep.axes[i];
-    words.push_back(value_words(axis.key, axis.values[setting.places[i]]));
-  }
-  return words.empty() ? "the one setting" : join(words, separator);
+  for (const std::size_t i : axes)
+    words.push_back(value_words(sweep.axes[i].key, sweep.axes[i].values[setting.places[i]]));
+  return join(words, separator);
 }
 
 bool is_sweep(const Json& document) {

@@ -61,6 +61,10 @@ struct Sweep : Experiment {
 /// "iid, batch 16": a setting in words, or "the one setting" without an axis.
 std::string setting_words(const Sweep& sweep, const Setting& setting, const char* separator = ", ");
 
+/// The same by some of the axes alone, by their places in `axes`.
+std::string setting_words(const Sweep& sweep, const Setting& setting, const std::vector<std::size_t>& axes,
+                          const char* separator = ", ");
+
 /// Whether a result.json is a sweep's.
 bool is_sweep(const Json& document);
 

@@ -4,6 +4,7 @@
 #include <refnorm/report/measures.h>
 #include <refnorm/report/metrics.h>
 #include <refnorm/report/report.h>
+#include <refnorm/report/sweep_figure.h>
 
 #include "tests/base/helpers.h"
 #include "tests/report/sample_sweep.h"
@@ -117,6 +118,21 @@ TEST(Measures, ValidationErrorsOfEpochsAndBetween) {
                                            "m");
                        }),
                        "m:1: validation_error_pct: expected a number from 0 to 100"));
+}
+
+TEST(SkewFigure, APanelForEachBatchSize) {
+  const Sweep sweep = parsed(sample_sweep());
+  const std::string picture = skew_svg(sweep, answer(sweep));
+  EXPECT_EQ(occurrences(picture, "<clipPath"), 2U);
+  for (const char* title : {"skew of the batches: batch 4<", "skew of the batches: batch 16<"})
+    EXPECT_EQ(occurrences(picture, title), 1U) << title;
+  EXPECT_EQ(occurrences(picture, ">pk:2</text>"), 2U) << "named by the sampler alone";
+  // Without a second sampler there is no line to draw in a panel of one batch size: one panel for all.
+  Json json = sample_sweep();
+  json["axes"][0]["values"] = {"iid"};
+  json["settings"] = Json::array({json["settings"][0], json["settings"][1]});
+  const Sweep sizes = parsed(json);
+  EXPECT_EQ(occurrences(skew_svg(sizes, answer(sizes)), "<clipPath"), 1U);
 }
 
 TEST(SweepLinks, ToTheSettingsThatHaveAReport) {
