@@ -50,7 +50,7 @@ Command compare_command(CLI::App& parent) {
       ->required()
       ->type_name("RECIPE");
   add_seeds_and_jobs(*app, arguments->options.seeds,
-                     "Seeds for each arm; an interval needs at least 2 (default: 3)",
+                     "Seeds for each arm; an interval needs at least 2, a verdict at least 6 (default: 3)",
                      arguments->options.jobs);
   add_out(*app, arguments->out, "DIR", "Folder for the comparison; must not hold one already");
   app->add_flag("--resume", arguments->options.resume,

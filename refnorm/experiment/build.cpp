@@ -42,10 +42,6 @@ void set_blas_threads(int threads) {
     set(threads);
 }
 
-std::int64_t core_count() {
-  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-}
-
 /// Values that the network's layers give in a step: what there is to share among threads.
 std::int64_t layer_values(const Recipe& recipe) {
   const torch::NoGradGuard no_grad;
@@ -66,6 +62,18 @@ std::int64_t threads_for(const Recipe& recipe) {
 }
 
 }  // namespace
+
+std::int64_t core_count() {
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+}
+
+void check_measures(const Recipe& recipe, const data::Splits& splits) {
+  const MeasureSettings& wanted = recipe.measure;
+  for (const std::string& corruption : wanted.corruptions) data::corrupted(splits.test, corruption);
+  if (splits.validation->size() > 0) return;
+  if (wanted.target > 0) user_error("measure.target: is of validation samples, and data.validation is 0");
+  if (wanted.every.of(1) > 0) user_error("measure.every: is of validation samples, and data.validation is 0");
+}
 
 std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, const ReferenceSettings& how,
                                                  std::uint64_t seed) {
@@ -117,7 +125,7 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   model_->to(compute_.device);
   const auto model = model_;
   network_ = {model, [model](const torch::Tensor& images) { return model->forward(images); }};
-  for (const std::string& corruption : recipe.measure.corruptions) data::corrupted(splits_.test, corruption);
+  check_measures(recipe, splits_);
   reference_ = std::make_unique<ReferenceKeeper>(
       *model_, reference_batch(*splits_.train, recipe.reference, seed).to(compute_.device));
   torch::manual_seed(stream_seed(seed, "training"));
@@ -164,6 +172,7 @@ Json setup_description(const Recipe& recipe, const data::Splits& splits, const d
   // Only what the recipe asks for, so that a report's line of settings stays short.
   if (!recipe.data.domains.empty()) setup["domains"] = join(recipe.data.domains, ", ");
   if (!recipe.data.groups.empty()) setup["groups"] = splits.train->grouping()->names.size();
+  if (recipe.measure.target > 0) setup["target_validation_error_pct"] = recipe.measure.target;
   if (sampler.never_drawn() > 0) setup["samples_never_drawn"] = sampler.never_drawn();
   return setup;
 }

@@ -16,6 +16,12 @@ namespace refnorm::experiment {
 /// draws the training samples.
 data::Splits load_splits(const Recipe& recipe);
 
+/// Throws UserError where what the recipe wants measured cannot be.
+void check_measures(const Recipe& recipe, const data::Splits& splits);
+
+/// At least one.
+std::int64_t core_count();
+
 /// What draws the reference batch, as its first batch. Throws UserError where it cannot fill one.
 std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, const ReferenceSettings& how,
                                                  std::uint64_t seed);

@@ -1,12 +1,10 @@
 #include <algorithm>
-#include <thread>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
 #include <refnorm/base/interrupt.h>
 #include <refnorm/base/lock.h>
 #include <refnorm/base/text.h>
-#include <refnorm/data/corruption.h>
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/compare.h>
 #include <refnorm/experiment/pool.h>
@@ -46,11 +44,7 @@ class Comparison {
   }
 
   Json publish() const {
-    Json result = summarize_comparison(recipe_, setup_, done_, jobs_.size());
-    result["machine"]["jobs"] = side_by_side_;
-    write_json(folder_ / "result.json", result);
-    report::write_report(folder_);
-    return result;
+    return publish_comparison(recipe_, folder_, setup_, done_, jobs_.size(), side_by_side_);
   }
 
  private:
@@ -73,16 +67,6 @@ std::int64_t seeds_in_all(const Recipe& recipe, const fs::path& folder, std::int
   return wanted;
 }
 
-/// A run's folder has a config.toml as a comparison's has; and without one, files of either are nobody's.
-void check_folder(const fs::path& folder, bool there) {
-  if (fs::exists(folder / "metrics.jsonl"))
-    user_error("{}: holds a single run, choose another --out", folder.string());
-  if (there || !fs::exists(folder / "result.json")) return;
-  user_error(
-      "{}: holds result.json and no config.toml, so it is no comparison to go on with; choose another --out",
-      folder.string());
-}
-
 }  // namespace
 
 std::vector<Job> jobs_of(const Recipe& recipe, const fs::path& folder, std::int64_t seeds) {
@@ -103,7 +87,7 @@ Json run_of(const Job& job, const Json& result, const fs::path& folder) {
 }
 
 std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits) {
-  for (const std::string& corruption : recipe.measure.corruptions) data::corrupted(splits.test, corruption);
+  check_measures(recipe, splits);
   for (const ArmSettings& arm : recipe.arms) {
     try {
       models::make_model(recipe.model.kind,
@@ -121,34 +105,57 @@ std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::S
   return data::make_sampler(recipe.sampler.kind, data::keys_of(*splits.train), recipe.train.batch_size, 0);
 }
 
+bool open_folder(const fs::path& folder, const std::string& what, bool resume) {
+  const bool there = fs::exists(folder / "config.toml");
+  if (there && !resume) {
+    user_error("{}: already holds a {}; --resume goes on with it, or choose another --out", folder.string(),
+               what);
+  }
+  // A run's folder has a config.toml as these have; and without one, files of either are nobody's.
+  if (fs::exists(folder / "metrics.jsonl"))
+    user_error("{}: holds a single run, choose another --out", folder.string());
+  if (!there && fs::exists(folder / "result.json")) {
+    user_error("{}: holds result.json and no config.toml, so it is no {} to go on with; choose another --out",
+               folder.string(), what);
+  }
+  return there;
+}
+
+void settle_threads(Recipe& recipe, const fs::path& folder, bool there, std::int64_t jobs) {
+  const fs::path config = folder / "config.toml";
+  if (recipe.run.threads == 0) {
+    recipe.run.threads =
+        there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, core_count() / jobs);
+  }
+  if (there) check_same_recipe(config, recipe);
+}
+
+Json publish_comparison(const Recipe& recipe, const fs::path& folder, const Json& setup,
+                        const std::vector<Json>& runs, std::size_t expected, std::int64_t jobs) {
+  Json result = summarize_comparison(recipe, setup, runs, expected);
+  result["machine"]["jobs"] = jobs;
+  write_json(folder / "result.json", result);
+  report::write_report(folder);
+  return result;
+}
+
 Json compare(Recipe recipe, const fs::path& folder, const CompareOptions& options) {
   if (!recipe.axes.empty())
     user_error("{}: the recipe is a sweep over {}; expected one without [sweep], or refnorm sweep",
                recipe.name, recipe.axes.front().key);
   if (!recipe.run.test) user_error("run.test is false, which is for tuning; a comparison reads the test set");
   CompareOptions chosen = options;
-  const std::int64_t cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
   const auto runs = static_cast<std::int64_t>(recipe.arms.size()) * options.seeds;
-  if (chosen.jobs == 0) chosen.jobs = std::min(cores, runs);
-  const fs::path config = folder / "config.toml";
-  const bool there = fs::exists(config);
-  if (there && !options.resume) {
-    user_error("{}: already holds a comparison; --resume goes on with it, or choose another --out",
-               folder.string());
-  }
-  check_folder(folder, there);
-  if (recipe.run.threads == 0) {
-    recipe.run.threads =
-        there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, cores / chosen.jobs);
-  }
-  if (there) check_same_recipe(config, recipe);
+  if (chosen.jobs == 0) chosen.jobs = std::min(core_count(), runs);
+  const bool there = open_folder(folder, "comparison", options.resume);
+  settle_threads(recipe, folder, there, chosen.jobs);
   prepare_process(recipe);
   const data::Splits splits = load_splits(recipe);
   const auto sampler = check_setting(recipe, splits);
 
   make_folder(folder);
   const FolderLock lock(folder);
-  if (!there) write_file(config, to_toml(recipe));
+  if (!there) write_file(folder / "config.toml", to_toml(recipe));
   chosen.seeds = seeds_in_all(recipe, folder, chosen.seeds);
   Comparison comparison(recipe, folder, chosen, splits, *sampler);
   comparison.run();

@@ -23,6 +23,18 @@ Json run_of(const Job& job, const Json& result, const std::filesystem::path& fol
 /// or the sampler the data.
 std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits);
 
+/// Whether `folder` holds a `what` ("comparison", "sweep") to go on with. Throws UserError where it does and
+/// must not, or where it holds something else.
+bool open_folder(const std::filesystem::path& folder, const std::string& what, bool resume);
+/// Threads of each run: those of a folder that is gone on with, which decide the bits, else cores by jobs.
+/// Throws UserError where the recipe is not that folder's.
+void settle_threads(Recipe& recipe, const std::filesystem::path& folder, bool there, std::int64_t jobs);
+
+/// Writes result.json and the report of the comparison in `folder` and returns the former. `runs` are
+/// run_of()'s, `expected` in all.
+Json publish_comparison(const Recipe& recipe, const std::filesystem::path& folder, const Json& setup,
+                        const std::vector<Json>& runs, std::size_t expected, std::int64_t jobs);
+
 struct CompareOptions {
   std::int64_t seeds = 3;  ///< seeds run.seed, run.seed + 1, …
   std::int64_t jobs = 0;   ///< runs side by side; 0: as many as there are cores

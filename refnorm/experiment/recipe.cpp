@@ -1,15 +1,14 @@
 #include <algorithm>
-#include <cctype>
+#include <charconv>
 #include <cmath>
 #include <set>
 #include <sstream>
-
-#include <toml++/toml.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/recipe_fields.h>
+#include <refnorm/experiment/recipe_overrides.h>
 #include <refnorm/norms/norm_spec.h>
 
 namespace refnorm::experiment {
@@ -17,16 +16,6 @@ namespace {
 
 std::string dotted(const std::string& section, const std::string& key) {
   return section.empty() ? key : section + "." + key;
-}
-
-std::string as_toml(const toml::node& node) {
-  std::ostringstream out;
-  out << toml::node_view<const toml::node>(node);
-  return out.str();
-}
-
-std::string as_written(const toml::node& node) {
-  return printable(as_toml(node));
 }
 
 /// Puts values of a parsed file into fields. `where` names the file.
@@ -85,6 +74,16 @@ class Reader {
     if (list == nullptr) wrong(key, node, "a list of texts");
     field.clear();
     for (const toml::node& entry : *list) read(key, entry, field.emplace_back(), allowed);
+  }
+
+  void read(const std::string& key, const toml::node& node, StepCount& field, const Allowed& allowed) const {
+    field = {};
+    if (node.is_integer()) return read(key, node, field.steps, allowed);
+    const std::string text = node.value_or(std::string());
+    const char* last = text.data() + text.size() - (text.ends_with('%') ? 1 : 0);
+    const bool number = std::from_chars(text.data(), last, field.percent).ptr == last;
+    if (!text.ends_with('%') || !number || !(field.percent > 0 && field.percent <= 100))
+      wrong(key, node, "a whole number of steps, or a share of the run's such as \"10%\"");
   }
 
   [[noreturn]] void wrong(const std::string& key, const toml::node& node, const char* expected) const {
@@ -248,50 +247,6 @@ toml::table parse_toml(const std::string& text, const std::string& where) {
   }
 }
 
-/// A value as --set takes it: TOML, or else a text.
-toml::table override_value(const std::string& text) {
-  try {
-    toml::table table = toml::parse("value = " + text);
-    if (table.size() == 1) return table;  // else lines after the value brought keys of their own
-  } catch (const toml::parse_error&) {
-  }
-  return toml::table{{"value", text}};
-}
-
-/// Walks to the place of `key`, making tables on the way, and sets it. Returns whether something changed.
-bool apply_override(toml::table& root, const std::string& text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0)
-    user_error("--set {}: expected KEY=VALUE, such as train.epochs=1", printable(text));
-  const std::string key = text.substr(0, equals);
-  const std::vector<std::string> path = split(key, '.');
-  toml::table* table = &root;
-  for (std::size_t i = 0; i + 1 < path.size(); ++i) {
-    toml::node* next = table->get(path[i]);
-    if (next == nullptr) next = &table->insert(path[i], toml::table{}).first->second;
-    if (toml::array* list = next->as_array()) {
-      const std::string& word = path[++i];
-      const bool digits =
-          !word.empty() && word.size() < 6 &&
-          std::all_of(word.begin(), word.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-      if (!digits || static_cast<std::size_t>(std::stoul(word)) >= list->size()) {
-        user_error("--set {}: '{}' is not one of the {} entries of {}, counted from 0", printable(text),
-                   printable(word), list->size(), path[i - 1]);
-      }
-      next = list->get(std::stoul(word));
-    }
-    table = next->as_table();
-    if (table == nullptr || i + 1 >= path.size())
-      user_error("--set {}: '{}' does not hold keys", printable(text), printable(key));
-  }
-  const toml::table value = override_value(text.substr(equals + 1));
-  const toml::node& fresh = *value.get("value");
-  const toml::node* before = table->get(path.back());
-  const bool changed = before == nullptr || as_written(*before) != as_written(fresh);
-  table->insert_or_assign(path.back(), fresh);
-  return changed;
-}
-
 }  // namespace
 
 Recipe with_values(const Recipe& recipe, const std::vector<std::pair<std::string, std::string>>& values) {
@@ -331,42 +286,6 @@ Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::str
         (recipe.note.empty() ? "" : "; ") + std::string("changed from the recipe: ") + join(changes, ", ");
   }
   return recipe;
-}
-
-std::string with_steps(const std::string& norm, std::int64_t steps) {
-  std::string out;
-  for (std::size_t at = 0; at < norm.size();) {
-    const std::size_t end = norm.find_first_not_of("0123456789.", at);
-    if (end == at || end == std::string::npos || norm[end] != '%') {
-      out += norm[at++];
-      continue;
-    }
-    const double share = std::stod(norm.substr(at, end - at)) / 100;
-    out += std::to_string(std::llround(share * static_cast<double>(steps)));
-    at = end + 1;
-  }
-  return out;
-}
-
-const ArmSettings& find_arm(const Recipe& recipe, const std::string& name) {
-  if (name.empty() && recipe.arms.size() == 1) return recipe.arms.front();
-  std::vector<std::string> names;
-  for (const ArmSettings& arm : recipe.arms) {
-    if (folder_name(arm.name) == folder_name(name)) return arm;
-    names.push_back(arm.name);
-  }
-  if (name.empty())
-    user_error("--arm: the recipe has {} arms, expected one of: {}", names.size(), join(names, ", "));
-  user_error("--arm: '{}' is not an arm of the recipe{}", printable(name), suggestion(name, names));
-}
-
-std::string folder_name(const std::string& arm) {
-  std::string out;
-  for (const char c : arm)
-    out += std::isalnum(static_cast<unsigned char>(c)) != 0
-               ? static_cast<char>(std::tolower(static_cast<unsigned char>(c)))
-               : '-';
-  return out;
 }
 
 }  // namespace refnorm::experiment

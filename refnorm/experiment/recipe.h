@@ -59,8 +59,19 @@ struct Axis {
   std::vector<std::string> values;
 };
 
-/// What is measured after training beside the errors.
+/// A number of steps, or a share of a run's.
+struct StepCount {
+  std::int64_t steps = 0;
+  double percent = 0;  ///< above 0: in place of the number
+
+  /// In a run of so many; at least 1, unless it is 0.
+  std::int64_t of(std::int64_t total) const;
+};
+
+/// What is measured beside the errors.
 struct MeasureSettings {
+  StepCount every;    ///< steps between validations; 0: at epochs' ends only
+  double target = 0;  ///< percent validation error; 0: none
   std::vector<std::string> corruptions;
   double fgsm = 0, pgd = 0;  ///< largest change of a pixel of 0 … 1; 0: no attack
   std::int64_t pgd_steps = 10;

@@ -64,6 +64,8 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("run", "threads", recipe.run.threads, between(0, 4096));
   visit("run", "device", recipe.run.device, one_of({"cpu", "cuda"}));
   visit("run", "test", recipe.run.test, Allowed{});
+  visit("measure", "every", recipe.measure.every, at_least(0));
+  visit("measure", "target", recipe.measure.target, between(0, 100));
   visit("measure", "corruptions", recipe.measure.corruptions, Allowed{});
   visit("measure", "fgsm", recipe.measure.fgsm, between(0, 1));
   visit("measure", "pgd", recipe.measure.pgd, between(0, 1));

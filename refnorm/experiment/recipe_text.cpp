@@ -1,8 +1,12 @@
+#include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <refnorm/base/error.h>
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/recipe_fields.h>
 
@@ -28,6 +32,9 @@ std::string written(double value) {
   // The fewest digits that give the same number back: 0.05, where toml++ writes 0.050000000000000003.
   const std::string text = fmt::format("{}", value);
   return text.find_first_not_of("-0123456789") == std::string::npos ? text + ".0" : text;
+}
+std::string written(const StepCount& value) {
+  return value.percent > 0 ? quoted(fmt::format("{}%", value.percent)) : written(value.steps);
 }
 template <class Value>
 std::string written(const std::vector<Value>& values) {
@@ -94,6 +101,47 @@ std::vector<std::string> recipe_keys() {
                  keys.push_back((section.empty() ? key : section + "." + key) + " = " + written(field));
                });
   return keys;
+}
+
+std::int64_t StepCount::of(std::int64_t total) const {
+  if (percent == 0) return steps;
+  return std::max<std::int64_t>(1, std::llround(percent / 100 * static_cast<double>(total)));
+}
+
+std::string with_steps(const std::string& norm, std::int64_t steps) {
+  std::string out;
+  for (std::size_t at = 0; at < norm.size();) {
+    const std::size_t end = norm.find_first_not_of("0123456789.", at);
+    if (end == at || end == std::string::npos || norm[end] != '%') {
+      out += norm[at++];
+      continue;
+    }
+    const double share = std::stod(norm.substr(at, end - at)) / 100;
+    out += std::to_string(std::llround(share * static_cast<double>(steps)));
+    at = end + 1;
+  }
+  return out;
+}
+
+const ArmSettings& find_arm(const Recipe& recipe, const std::string& name) {
+  if (name.empty() && recipe.arms.size() == 1) return recipe.arms.front();
+  std::vector<std::string> names;
+  for (const ArmSettings& arm : recipe.arms) {
+    if (folder_name(arm.name) == folder_name(name)) return arm;
+    names.push_back(arm.name);
+  }
+  if (name.empty())
+    user_error("--arm: the recipe has {} arms, expected one of: {}", names.size(), join(names, ", "));
+  user_error("--arm: '{}' is not an arm of the recipe{}", printable(name), suggestion(name, names));
+}
+
+std::string folder_name(const std::string& arm) {
+  std::string out;
+  for (const char c : arm)
+    out += std::isalnum(static_cast<unsigned char>(c)) != 0
+               ? static_cast<char>(std::tolower(static_cast<unsigned char>(c)))
+               : '-';
+  return out;
 }
 
 }  // namespace refnorm::experiment

@@ -46,21 +46,23 @@ std::optional<std::string> broken_parameter(const torch::nn::Module& module) {
   return std::nullopt;
 }
 
-/// With the arm's own learning rate, where it has one.
-train::TrainSettings train_settings(const Recipe& recipe) {
+/// With the arm's own learning rate, where it has one, and what is measured on the way.
+train::TrainSettings train_settings(const Recipe& recipe, std::int64_t steps) {
   train::TrainSettings settings = recipe.train;
   settings.lr = recipe.arms.at(0).lr.value_or(settings.lr);
+  settings.validate_every = recipe.measure.every.of(steps);
+  settings.target = recipe.measure.target;
   return settings;
 }
 
 train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder,
                                    bool resume) {
+  const std::int64_t total = recipe.train.epochs * assembly.sampler().batches_per_epoch();
   train::Trainer trainer(
       assembly.network(), assembly.reference(),
       {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler()},
-      train_settings(recipe), assembly.compute(), folder);
+      train_settings(recipe, total), assembly.compute(), folder);
   std::optional<Progress> progress;
-  const std::int64_t total = recipe.train.epochs * assembly.sampler().batches_per_epoch();
   train::Hooks hooks;
   hooks.after_step = [&](const train::RunState& state, double loss) {
     if (!progress) {
@@ -120,10 +122,7 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
           .divergence;
   result["train_error_pct"] =
       outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
-  if (outcome.state.best) {
-    result["best"] = {{"epoch", outcome.state.best->epoch},
-                      {"validation_error_pct", outcome.state.best->validation_error_pct}};
-  }
+  result.update(on_the_way(recipe, outcome.state));
   result["steps"] = outcome.state.step;
   const data::Uses uses =
       data::count_uses(assembly.sampler(), assembly.splits().train->size(), outcome.state.step);
@@ -136,6 +135,11 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
           ? static_cast<double>(outcome.state.step * recipe.train.batch_size) / outcome.state.training_seconds
           : 0;
   for (const auto& [part, share] : outcome.shares) result["step_shares"][part] = share;
+  // The last, since it changes the network's weights.
+  if (result.contains("test_error_pct") && !outcome.diverged && outcome.state.best) {
+    result["test_error_pct_of_best"] = test_error_of_best(assembly, recipe, outcome.state, folder / "best",
+                                                          result["test_error_pct"].get<double>());
+  }
   clear_leftovers(folder);
   write_json(folder / "result.json", result);
   return result;

@@ -1,7 +1,5 @@
 #include <algorithm>
 #include <map>
-#include <set>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -15,6 +13,7 @@
 #include <refnorm/experiment/run.h>
 #include <refnorm/experiment/summary.h>
 #include <refnorm/experiment/sweep.h>
+#include <refnorm/experiment/sweep_settings.h>
 #include <refnorm/report/report.h>
 
 namespace refnorm::experiment {
@@ -25,103 +24,46 @@ namespace fs = std::filesystem;
 /// Seeds of runs that only choose a learning rate begin so much further on.
 constexpr std::int64_t kTuningSeeds = 1000;
 
-/// One learning rate tried for one arm, and the validation errors of its runs that ended well.
-struct Trial {
-  std::size_t arm = 0;
-  double lr = 0;
-  std::vector<double> errors;
-};
-
-/// One combination of the axes' values.
-struct Setting {
-  std::vector<std::pair<std::string, std::string>> values;  ///< key and value, as TOML
-  Recipe recipe;
-  fs::path folder;
-  Json setup;
-  std::int64_t steps = 0;
-  std::map<std::string, Trial> trials;  ///< by the name of the tuning recipe's arm
-  std::vector<Json> runs;
-};
-
-Json json_of(const std::string& toml_value) {
-  const std::string bare = toml_value.starts_with('\'')
-                               ? fmt::format("\"{}\"", toml_value.substr(1, toml_value.size() - 2))
-                               : toml_value;
-  const Json value = Json::parse(bare, nullptr, /*allow_exceptions=*/false);
-  return value.is_discarded() ? Json(toml_value) : value;
-}
-
-/// A key as setup_description() calls it: "sampler.kind" is its sampler.
-std::string setup_name(const std::string& key) {
-  const std::size_t dot = key.find('.');
-  const std::string name = key.substr(dot + 1);
-  return name == "kind" ? key.substr(0, dot) : name;
-}
-
-std::string plain(const std::string& toml_value) {
-  const Json value = json_of(toml_value);
-  return value.is_string() ? value.get<std::string>() : toml_value;
-}
-
-/// Every combination; the last axis runs fastest.
-std::vector<Setting> settings_of(const Recipe& recipe, const fs::path& folder) {
-  std::vector<Setting> settings(1);
-  for (const Axis& axis : recipe.axes) {
-    std::vector<Setting> longer;
-    for (const Setting& begun : settings) {
-      for (const std::string& value : axis.values) {
-        longer.push_back(begun);
-        longer.back().values.emplace_back(axis.key, value);
-      }
-    }
-    settings = std::move(longer);
-  }
-  std::set<std::string> names;
-  for (Setting& setting : settings) {
-    std::vector<std::string> words;
-    for (const auto& [key, value] : setting.values) words.push_back(folder_name(plain(value)));
-    const std::string name = words.empty() ? "all" : join(words, "_");
-    if (!names.insert(name).second)
-      user_error("{}: two settings of the sweep are called '{}' (case and punctuation do not count)",
-                 recipe.name, name);
-    setting.folder = folder / name;
-    setting.recipe = with_values(recipe, setting.values);
-  }
-  return settings;
-}
-
 class Sweep {
  public:
   Sweep(const Recipe& recipe, const fs::path& folder, const SweepOptions& options,
-        std::vector<Setting> settings)
+        std::vector<SweepSetting> settings)
       : recipe_(recipe), folder_(folder), options_(options), settings_(std::move(settings)) {}
 
   void run() {
     if (!recipe_.tune.lr.empty()) tune();
     if (interrupted()) return;
     std::vector<Job> jobs;
-    std::map<fs::path, Setting*> of;
-    for (Setting& setting : settings_) {
+    std::map<fs::path, SweepSetting*> of;
+    for (SweepSetting& setting : settings_) {
       choose_rates(setting);
       write_config(setting.folder, setting.recipe);
       of[setting.folder / "config.toml"] = &setting;
       const auto more = jobs_of(setting.recipe, setting.folder, options_.seeds);
+      setting.planned = more.size();
       add(more, setting, jobs);
     }
     expected_ = jobs.size();
     pool("").run(
         by_seed(jobs),
         [&](const Job& job, const Json& result) {
-          Setting& setting = *of.at(job.config);
+          SweepSetting& setting = *of.at(job.config);
           setting.runs.push_back(run_of(job, result, setting.folder));
         },
         [&] { publish(); });
   }
 
+  /// Each setting as the comparison that its folder is.
+  void publish_settings() const {
+    for (const SweepSetting& setting : settings_)
+      publish_comparison(setting.recipe, setting.folder, setting.setup, setting.runs, setting.planned,
+                         options_.jobs);
+  }
+
   Json publish() const {
     Json result{{"kind", "sweep"}, {"recipe", recipe_.name}};
     double seconds = 0;
-    for (const Setting& setting : settings_) {
+    for (const SweepSetting& setting : settings_) {
       for (const Json& run : setting.runs) seconds += run.value("seconds", 0.0);
     }
     if (!recipe_.note.empty()) result["note"] = recipe_.note;
@@ -148,7 +90,7 @@ class Sweep {
                          {"rule", "lowest mean validation error"}};
     }
     result["settings"] = Json::array();
-    for (const Setting& setting : settings_) result["settings"].push_back(describe(setting));
+    for (const SweepSetting& setting : settings_) result["settings"].push_back(describe(setting));
     write_json(folder_ / "result.json", result);
     report::write_report(folder_);
     return result;
@@ -169,7 +111,7 @@ class Sweep {
     return jobs;
   }
 
-  static void add(const std::vector<Job>& more, const Setting& setting, std::vector<Job>& jobs) {
+  static void add(const std::vector<Job>& more, const SweepSetting& setting, std::vector<Job>& jobs) {
     for (Job job : more) {
       job.steps = setting.steps;
       jobs.push_back(std::move(job));
@@ -188,8 +130,8 @@ class Sweep {
 
   void tune() {
     std::vector<Job> jobs;
-    std::map<fs::path, Setting*> of;
-    for (Setting& setting : settings_) {
+    std::map<fs::path, SweepSetting*> of;
+    for (SweepSetting& setting : settings_) {
       Recipe trials = setting.recipe;
       trials.run.test = false;
       trials.run.seed += kTuningSeeds;
@@ -229,7 +171,7 @@ class Sweep {
     return sum / static_cast<double>(trial.errors.size());
   }
 
-  void choose_rates(Setting& setting) const {
+  void choose_rates(SweepSetting& setting) const {
     if (recipe_.tune.lr.empty()) return;
     for (std::size_t a = 0; a < setting.recipe.arms.size(); ++a) {
       std::optional<double> least;
@@ -246,7 +188,7 @@ class Sweep {
   }
 
   /// An arm's, the smallest rate first.
-  static std::vector<Trial> trials_of(const Setting& setting, std::size_t arm) {
+  static std::vector<Trial> trials_of(const SweepSetting& setting, std::size_t arm) {
     std::vector<Trial> trials;
     for (const auto& [name, trial] : setting.trials) {
       if (trial.arm == arm) trials.push_back(trial);
@@ -255,7 +197,7 @@ class Sweep {
     return trials;
   }
 
-  Json describe(const Setting& setting) const {
+  Json describe(const SweepSetting& setting) const {
     Json out{{"values", Json::object()}, {"folder", fs::relative(setting.folder, folder_).string()}};
     for (const auto& [key, value] : setting.values) out["values"][key] = json_of(value);
     double skew = 0;
@@ -285,7 +227,7 @@ class Sweep {
   Recipe recipe_;
   fs::path folder_;
   SweepOptions options_;
-  std::vector<Setting> settings_;
+  std::vector<SweepSetting> settings_;
   std::size_t expected_ = 0;
   double tuning_seconds_ = 0;
 };
@@ -294,24 +236,14 @@ class Sweep {
 
 Json sweep(Recipe recipe, const fs::path& folder, const SweepOptions& options) {
   SweepOptions chosen = options;
-  const std::int64_t cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-  if (chosen.jobs == 0) chosen.jobs = cores;
-  const fs::path config = folder / "config.toml";
-  const bool there = fs::exists(config);
-  if (there && !options.resume)
-    user_error("{}: already holds a sweep; --resume goes on with it, or choose another --out",
-               folder.string());
-  if (!there && (fs::exists(folder / "result.json") || fs::exists(folder / "metrics.jsonl")))
-    user_error("{}: holds something else than a sweep, choose another --out", folder.string());
+  if (chosen.jobs == 0) chosen.jobs = core_count();
+  const bool there = open_folder(folder, "sweep", options.resume);
   if (!recipe.tune.lr.empty() && recipe.data.validation == 0)
     user_error("tune.lr: learning rates are chosen on validation samples, and data.validation is 0");
-  if (recipe.run.threads == 0)
-    recipe.run.threads =
-        there ? read_recipe(config).run.threads : std::max<std::int64_t>(1, cores / chosen.jobs);
-  if (there) check_same_recipe(config, recipe);
+  settle_threads(recipe, folder, there, chosen.jobs);
   prepare_process(recipe);
-  std::vector<Setting> settings = settings_of(recipe, folder);
-  for (Setting& setting : settings) {
+  std::vector<SweepSetting> settings = settings_of(recipe, folder);
+  for (SweepSetting& setting : settings) {
     const data::Splits splits = load_splits(setting.recipe);
     const auto sampler = check_setting(setting.recipe, splits);
     setting.setup = setup_description(setting.recipe, splits, *sampler);
@@ -320,13 +252,14 @@ Json sweep(Recipe recipe, const fs::path& folder, const SweepOptions& options) {
 
   make_folder(folder);
   const FolderLock lock(folder);
-  if (!there) write_file(config, to_toml(recipe));
+  if (!there) write_file(folder / "config.toml", to_toml(recipe));
   Sweep work(recipe, folder, chosen, std::move(settings));
   work.run();
   if (interrupted()) {
     throw Interrupted(fmt::format("stopped; {} holds what was done, the same command with --resume goes on",
                                   folder.string()));
   }
+  work.publish_settings();
   return work.publish();
 }
 

@@ -8,6 +8,7 @@
 #include <refnorm/base/safetensors.h>
 #include <refnorm/data/corruption.h>
 #include <refnorm/experiment/test_error.h>
+#include <refnorm/metrics/classification.h>
 #include <refnorm/train/attack.h>
 #include <refnorm/train/autocast.h>
 #include <refnorm/train/tensor_file.h>
@@ -132,14 +133,27 @@ Json validation_error(Assembly& assembly, const Recipe& recipe, const Population
 
 Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population) {
   const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
-  metrics::ClassErrors by_class;
-  train::evaluate(assembly.network(), *assembly.splits().test, kTestBatch, statistics, assembly.compute(),
-                  &by_class);
+  const data::ImageSet& test = *assembly.splits().test;
+  const data::Grouping* domains = test.grouping();
+  metrics::ErrorsByPart by_class;
+  metrics::ErrorsByPart by_domain;
+  train::evaluate(
+      assembly.network(), test, kTestBatch, statistics, assembly.compute(),
+      [&](std::span<const std::int64_t> indices, const torch::Tensor& scores, const torch::Tensor& labels) {
+        by_class.add(scores, labels, labels.to(torch::kCPU));
+        if (domains == nullptr) return;
+        std::vector<std::int64_t> parts;
+        for (const std::int64_t index : indices) parts.push_back(test.group(index));
+        by_domain.add(scores, labels, torch::tensor(parts));
+      });
   Json out;
   if (const auto worst = by_class.worst()) {
-    out["worst_class"] = {
-        {"name", assembly.splits().test->class_names().at(static_cast<std::size_t>(worst->label))},
-        {"test_error_pct", worst->error_pct}};
+    out["worst_class"] = {{"name", test.class_names().at(static_cast<std::size_t>(worst->part))},
+                          {"test_error_pct", worst->error_pct}};
+  }
+  for (std::size_t i = 0; domains != nullptr && i < domains->names.size(); ++i) {
+    const auto error = by_domain.error_pct(i);
+    out["test_error_pct_by_domain"][domains->names[i]] = error ? Json(*error) : Json(nullptr);
   }
   const std::int64_t batches = std::max<std::int64_t>(1, kSameSamples / recipe.train.batch_size);
   const train::SameData same = train::compare_modes(
@@ -172,6 +186,30 @@ Json robustness(Assembly& assembly, const Recipe& recipe, const PopulationStatis
   attack("fgsm", {wanted.fgsm, 1});
   attack("pgd", {wanted.pgd, wanted.pgd_steps});
   return out;
+}
+
+Json on_the_way(const Recipe& recipe, const train::RunState& state) {
+  Json out = Json::object();
+  if (state.best) {
+    out["best"] = {{"epoch", state.best->epoch},
+                   {"step", state.best->step},
+                   {"validation_error_pct", state.best->validation_error_pct}};
+  }
+  if (recipe.measure.target == 0) return out;
+  out["steps_to_target"] = state.target ? Json(state.target->step) : Json(nullptr);
+  out["seconds_to_target"] = state.target ? Json(state.target->training_seconds) : Json(nullptr);
+  return out;
+}
+
+double test_error_of_best(Assembly& assembly, const Recipe& recipe, const train::RunState& state,
+                          const std::filesystem::path& best, double last_error) {
+  if (state.best->step == state.step) return last_error;
+  train::load_checkpoint_model(best, *assembly.network().module);
+  const PopulationStatistics population = collect_population(assembly, recipe);
+  const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
+  return train::evaluate(assembly.network(), *assembly.splits().test, kTestBatch, statistics,
+                         assembly.compute())
+      .error_pct();
 }
 
 }  // namespace refnorm::experiment

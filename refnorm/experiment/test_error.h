@@ -6,6 +6,7 @@
 #include <refnorm/base/json.h>
 #include <refnorm/experiment/build.h>
 #include <refnorm/norms/population.h>
+#include <refnorm/train/checkpoint.h>
 
 namespace refnorm::experiment {
 
@@ -32,7 +33,17 @@ Json validation_error(Assembly& assembly, const Recipe& recipe, const Population
 /// `robustness`: the test errors under the recipe's corruptions and attacks; empty where it has none.
 Json robustness(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population);
 
-/// `worst_class` and `same_data`. Running statistics move with the latter.
+/// `worst_class`, `test_error_pct_by_domain` where the test set has domains, and `same_data`. Running
+/// statistics move with the latter.
 Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population);
+
+/// What the validations on the way found: `best`, and `steps_to_target` with `seconds_to_target` where the
+/// recipe has a target (null where it was not reached).
+Json on_the_way(const Recipe& recipe, const train::RunState& state);
+
+/// `test_error_pct_of_best`, by the statistics of `test_error_pct`, collected anew for the checkpoint in
+/// `best`; `last_error` where that is the last step's. Leaves the network with its weights.
+double test_error_of_best(Assembly& assembly, const Recipe& recipe, const train::RunState& state,
+                          const std::filesystem::path& best, double last_error);
 
 }  // namespace refnorm::experiment

@@ -22,7 +22,8 @@ double interpolated(const std::vector<Point>& points, std::uint64_t step) {
 
 }  // namespace
 
-std::vector<ArmTraces> read_traces(const std::filesystem::path& folder, const Result& result) {
+std::vector<ArmTraces> read_traces(const std::filesystem::path& folder, const Result& result,
+                                   ParsePoints parse) {
   std::vector<ArmTraces> arms;
   for (const Arm& arm : result.arms) {
     ArmTraces traces;
@@ -31,8 +32,7 @@ std::vector<ArmTraces> read_traces(const std::filesystem::path& folder, const Re
       const std::filesystem::path file = folder / run.folder / "metrics.jsonl";
       std::error_code missing;
       Trace trace{run.seed, {}};
-      if (std::filesystem::exists(file, missing))
-        trace.points = parse_metrics(read_file(file), file.string());
+      if (std::filesystem::exists(file, missing)) trace.points = parse(read_file(file), file.string());
       if (trace.points.empty()) {
         if (!run.diverged) traces.absent.push_back(run.seed);
       } else {

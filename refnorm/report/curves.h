@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <refnorm/report/metrics.h>
@@ -22,8 +23,11 @@ struct ArmTraces {
   std::vector<std::uint64_t> absent;  ///< seeds that count but left no step behind
 };
 
-/// Reads the metrics.jsonl of every run that did not fail. A missing file is no error, a malformed one is.
-std::vector<ArmTraces> read_traces(const std::filesystem::path& folder, const Result& result);
+/// Reads the metrics.jsonl of every run that did not fail, by parse_metrics() or parse_validations(). A
+/// missing file is no error, a malformed one is.
+using ParsePoints = std::vector<Point> (*)(std::string_view text, const std::string& origin);
+std::vector<ArmTraces> read_traces(const std::filesystem::path& folder, const Result& result,
+                                   ParsePoints parse = parse_metrics);
 
 /// Mean and extremes over the seeds that reached a step.
 struct BandPoint {
@@ -43,9 +47,10 @@ std::vector<Point> coarsened(const std::vector<Point>& points, std::uint64_t wid
 /// and over those there are at the end.
 std::vector<Point> smoothed(const std::vector<Point>& points, std::size_t half);
 
-/// curves.svg: training accuracy against step (Figure 2), and below it the same as error on a logarithmic
-/// scale, where the arms' ends lie apart. Self-contained, follows the reader's light or dark scheme, titles
-/// on all marks.
-std::string curves_svg(const Result& result, const std::vector<ArmTraces>& traces);
+/// curves.svg: training accuracy against step (Figure 2), below it the same as error on a logarithmic scale,
+/// where the arms' ends lie apart, and the validation errors where a run has several. Self-contained, follows
+/// the reader's light or dark scheme, titles on all marks.
+std::string curves_svg(const Result& result, const std::vector<ArmTraces>& traces,
+                       const std::vector<ArmTraces>& validations = {});
 
 }  // namespace refnorm::report

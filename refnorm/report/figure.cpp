@@ -152,6 +152,23 @@ Panel accuracy_panel(const Result& result, const Figure& figure) {
   return panel;
 }
 
+/// A logarithmic axis from the least error to `most`. No error at all has no place on it; such points lie at
+/// its lower edge. No finer than a thousandth percent.
+void fit_errors(Panel& panel, double most) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const Line& line : panel.lines) {
+    for (const Vertex& v : line.vertices) {
+      if (v.y > 0) least = std::min(least, v.y);
+    }
+  }
+  panel.y = log_axis(std::clamp(least, 0.001, most), most);
+  for (Line& line : panel.lines) {
+    for (Vertex& v : line.vertices) {
+      for (double* value : {&v.y, &v.low, &v.high}) *value = std::max(*value, panel.y.low);
+    }
+  }
+}
+
 Panel error_panel(const Result& result, const Figure& figure, std::size_t half) {
   Panel panel;
   panel.x = linear_axis(0, static_cast<double>(figure.last_step), 9);
@@ -159,21 +176,30 @@ Panel error_panel(const Result& result, const Figure& figure, std::size_t half) 
   panel.y_title = "training error (%), log scale";
   panel.title = "The same as error (100 − accuracy), on a logarithmic scale";
   panel.lines = lines(result, figure, half, error_of, "error");
-  // No error at all has no place on this axis; such points lie at its lower edge. No finer than a thousandth
-  // percent.
-  double least = std::numeric_limits<double>::infinity();
-  for (const Line& line : panel.lines) {
-    for (const Vertex& v : line.vertices) {
-      if (v.y > 0) least = std::min(least, v.y);
-    }
-  }
-  const double most = std::max(100 - figure.lowest, 0.01);
-  panel.y = log_axis(std::clamp(least, 0.001, most), most);
+  fit_errors(panel, std::max(100 - figure.lowest, 0.01));
+  return panel;
+}
+
+/// Validation errors, of which there are far fewer: drawn as they are.
+Panel validation_panel(const Result& result, const std::vector<ArmTraces>& validations,
+                       const Figure& figure) {
+  Figure points{validations};
+  Panel panel;
+  panel.x_title = "step";
+  panel.y_title = "validation error (%), log scale";
+  panel.title = "Validation error, with running statistics where the norm has them";
+  panel.lines = lines(result, points, 0, error_of, "validation error");
+  double most = 0.01;
+  auto last_step = static_cast<double>(figure.last_step);
   for (Line& line : panel.lines) {
-    for (Vertex& v : line.vertices) {
-      for (double* value : {&v.y, &v.low, &v.high}) *value = std::max(*value, panel.y.low);
+    line.dots = true;
+    for (const Vertex& v : line.vertices) {
+      most = std::max(most, v.y);
+      last_step = std::max(last_step, v.x);
     }
   }
+  panel.x = linear_axis(0, last_step, 9);
+  fit_errors(panel, most);
   return panel;
 }
 
@@ -212,7 +238,8 @@ std::string svg_label(const Result& result) {
 
 }  // namespace
 
-std::string curves_svg(const Result& result, const std::vector<ArmTraces>& traces) {
+std::string curves_svg(const Result& result, const std::vector<ArmTraces>& traces,
+                       const std::vector<ArmTraces>& validations) {
   const Figure figure = prepare(traces);
   if (figure.most_points == 0) {
     return wrap_svg(
@@ -230,7 +257,18 @@ std::string curves_svg(const Result& result, const std::vector<ArmTraces>& trace
   below.top = top.top + Layout::kPanelHeight + 94;
   if (half > 0) below.title += fmt::format("; moving mean over {} points", 2 * half + 1);
   body += draw_panel(top, 0) + draw_panel(below, 1);
-  return wrap_svg(svg_label(result), below.top + Layout::kPanelHeight + 54, body);
+  double end = below.top + Layout::kPanelHeight + 54;
+  std::size_t most_validations = 0;
+  for_each_trace(validations, [&](const Trace& trace) {
+    most_validations = std::max(most_validations, trace.points.size());
+  });
+  if (most_validations > 1) {
+    Panel last = validation_panel(result, validations, figure);
+    last.top = below.top + Layout::kPanelHeight + 94;
+    body += draw_panel(last, 2);
+    end = last.top + Layout::kPanelHeight + 54;
+  }
+  return wrap_svg(svg_label(result), end, body);
 }
 
 }  // namespace refnorm::report

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <refnorm/base/text.h>
+#include <refnorm/report/answer_table.h>
 #include <refnorm/report/html.h>
 #include <refnorm/report/markup.h>
+#include <refnorm/report/measures.h>
 #include <refnorm/report/table.h>
 
 namespace refnorm::report {
@@ -12,22 +14,9 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-/// The names of a kind of values, over all runs, in the order in which they first appear.
-std::vector<std::string> names_of(const Result& result, NamedValues Run::*values) {
-  std::vector<std::string> names;
-  for (const Arm& arm : result.arms) {
-    for (const Run& run : arm.runs) {
-      for (const auto& [name, value] : run.*values) {
-        if (value && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-      }
-    }
-  }
-  return names;
-}
-
 /// One row an arm, one column a name: mean and interval over the runs that have it.
 std::string table_by_name(const Result& result, NamedValues Run::*values) {
-  const std::vector<std::string> names = names_of(result, values);
+  const std::vector<std::string> names = names_of(result.arms, values);
   std::vector<std::string> head{"arm"};
   for (const std::string& name : names) head.push_back(key_words(name) + " %");
   Rows rows;
@@ -85,69 +74,35 @@ std::string closer_section(const Result& result) {
             "with those that the test error goes by. What they differ by is owed to the statistics alone.",
             "faint");
   }
-  const std::string robustness = table_by_name(result, &Run::robustness);
-  if (!robustness.empty()) {
-    out += heading("Test error on changed pictures") + robustness +
-           paragraph(
-               "Corruptions with their strength, and attacks with the largest change of a pixel of 0 to 1, "
-               "on the "
-               "test samples that the recipe names.",
-               "faint");
-  }
   return out;
 }
 
-std::string verdict(const Comparison& comparison) {
-  switch (comparison.standing) {
-    case Standing::kBest:
-      return "lowest mean";
-    case Standing::kSame:
-      return "cannot be told apart";
-    case Standing::kWorse:
-      return "worse";
-    case Standing::kBetterInCommon:
-      return "better over the seeds in common";
-    case Standing::kTooFewSeeds:
-      return "fewer than 2 seeds in common";
-    case Standing::kNoSpread:
-      return "same difference with every seed: no interval";
-    case Standing::kNoResult:
-      break;
-  }
-  return "no run to compare";
+std::string html_of(const MarkedTable& marked) {
+  return html_table(marked.table.head, marked.table.rows, marked.table.text_columns, std::nullopt,
+                    marked.strong());
 }
 
-std::string difference_section(const Result& result, const Answer& answer) {
-  if (!answer.best || result.arms.size() < 2) return {};
-  Rows rows;
-  for (std::size_t i = 0; i < result.arms.size(); ++i) {
-    if (i == *answer.best) continue;
-    const PairedDifference& difference = answer.arms[i].difference;
-    const auto& interval = difference.interval;
-    rows.push_back({result.arms[i].name, verdict(answer.arms[i]),
-                    difference.mean ? fmt::format("{:+.2f}", *difference.mean) : "–",
-                    interval && difference.spread
-                        ? fmt::format("[{:+.2f}, {:+.2f}]", interval->low, interval->high)
-                        : "–",
-                    fmt::format("{}", difference.n)});
-  }
-  const std::string confidence = fmt::format("{:.4g} % interval", answer.confidence * 100);
-  std::string out = heading("Seed by seed against the arm with the lowest mean");
-  out += html_table({"arm", "against " + result.arms[*answer.best].name, "difference, points", confidence,
-                     "seeds in common"},
-                    rows, 2);
-  out += paragraph(
-      fmt::format(
-          "Difference: this arm's test error minus {}'s with the same seed, averaged; positive is worse. "
-          "Student's "
-          "t interval{}. An interval that holds 0 means that these seeds cannot tell the two apart, not that "
-          "they "
-          "are equal.",
-          result.arms[*answer.best].name,
-          answer.compared > 1
-              ? fmt::format(", widened (Bonferroni) so that all {} hold together with 95 %", answer.compared)
-              : ""),
-      "faint");
+std::string marked_section(const char* title, const MarkedTable& marked,
+                           const std::vector<std::string>& notes) {
+  if (marked.table.rows.empty()) return {};
+  std::string out = heading(title) + html_of(marked) + paragraph(marked.note(), "faint");
+  for (const std::string& note : notes) out += paragraph(note, "faint");
+  return out;
+}
+
+std::string measure_sections(const Result& result) {
+  return marked_section("On the way", way_table(result.arms), way_notes(result.arms)) +
+         marked_section("Test error by domain", named_table(result.arms, &Run::by_domain), {}) +
+         marked_section(
+             "Test error on changed pictures", named_table(result.arms, &Run::robustness),
+             {"Corruptions with their strength, and attacks with the largest change of a pixel of 0 to 1, on "
+              "the test samples that the recipe names."});
+}
+
+std::string html_of(const Section& section) {
+  std::string out = heading(section.title.c_str()) +
+                    html_table(section.table.head, section.table.rows, section.table.text_columns);
+  for (const std::string& note : section.notes) out += paragraph(note, "faint");
   return out;
 }
 
@@ -204,14 +159,17 @@ std::string reading_section() {
 std::string html_page(const Result& result, const Answer& answer, const std::string& curves,
                       const std::string& gradients) {
   std::string out = page_start("Comparison of normalizations", result);
-  out += paragraph(answer.sentence, "answer");
+  out += "<div class=\"answer\">\n";
+  for (const std::string& sentence : answer.sentences) out += paragraph(sentence);
+  out += "</div>\n";
   const std::string setup = setup_line(result.setup);
   if (!setup.empty()) out += paragraph(setup, "faint");
   const Table table = main_table(result, answer, false);
   out += heading("Test error") + html_table(table.head, table.rows, table.text_columns, answer.best);
-  for (const std::string& note : footnotes(answer, false)) out += paragraph(note, "faint");
+  for (const std::string& note : main_notes(answer, false)) out += paragraph(note, "faint");
   out += heading("Training curves") + "<figure class=\"scroll\">\n" + curves + "</figure>\n";
-  out += difference_section(result, answer);
+  for (const Section& section : paired_sections(result, answer)) out += html_of(section);
+  out += measure_sections(result);
   out += closer_section(result);
   out += statistics_sections(result);
   if (!gradients.empty())

@@ -5,17 +5,25 @@
 namespace refnorm::report {
 namespace {
 
-void add_line(const Field& line, std::vector<Point>& points) {
-  const std::string kind = line.at("kind").text();
-  if (kind != "step") return;
-  Point point;
-  point.step = line.at("step").count();
+// Where a run was resumed and steps stand twice, the later line holds.
+void add_point(const Field& line, double accuracy, std::vector<Point>& points) {
+  const std::uint64_t step = line.at("step").count();
+  while (!points.empty() && points.back().step >= step) points.pop_back();
+  points.push_back({step, accuracy});
+}
+
+void add_step(const Field& line, std::vector<Point>& points) {
+  if (line.at("kind").text() != "step") return;
+  line.at("step").count();
   // A diverged step's accuracy may be no number, which JSON writes as null.
   const auto accuracy = line.at("train_accuracy_pct").percent_or_null();
-  if (!accuracy) return;
-  point.accuracy = *accuracy;
-  while (!points.empty() && points.back().step >= point.step) points.pop_back();
-  points.push_back(point);
+  if (accuracy) add_point(line, *accuracy, points);
+}
+
+void add_validation(const Field& line, std::vector<Point>& points) {
+  if (line.at("kind").text() == "step") return;
+  const auto error = line.find("validation_error_pct");
+  if (error) add_point(line, 100 - error->percent(), points);
 }
 
 }  // namespace
@@ -38,7 +46,13 @@ void for_each_line(std::string_view text, const std::string& origin,
 
 std::vector<Point> parse_metrics(std::string_view text, const std::string& origin) {
   std::vector<Point> points;
-  for_each_line(text, origin, [&](const Field& line) { add_line(line, points); });
+  for_each_line(text, origin, [&](const Field& line) { add_step(line, points); });
+  return points;
+}
+
+std::vector<Point> parse_validations(std::string_view text, const std::string& origin) {
+  std::vector<Point> points;
+  for_each_line(text, origin, [&](const Field& line) { add_validation(line, points); });
   return points;
 }
 

@@ -21,6 +21,7 @@ p, ul { margin: 8px 0; max-width: 76ch; }
 .answer { font-size: 19px; line-height: 1.45; border-left: 4px solid var(--accent); padding: 4px 0 4px 18px; margin: 16px 0 8px;
   max-width: 68ch; overflow-wrap: anywhere; }
 .answer p { margin: 6px 0; max-width: none; }
+a { color: var(--accent); }
 .cautions { padding-left: 1.2em; }
 pre { background: var(--panel); padding: 10px 14px; font-size: 14px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .faint, figcaption { color: var(--faint); font-size: 14px; }

@@ -74,7 +74,8 @@ std::string paper_section(const Result& result, const Answer& answer) {
   std::string out =
       "<h2>The paper beside ours</h2>\n<div class=\"columns\">\n<section class=\"says\">\n<h3>Paper</h3>\n";
   if (!rest.empty()) out += generic_html(rest);
-  out += fmt::format("</section>\n<section>\n<h3>Ours</h3>\n<p>{}</p>\n", escape_markup(answer.sentence));
+  out += fmt::format("</section>\n<section>\n<h3>Ours</h3>\n<p>{}</p>\n",
+                     escape_markup(answer.sentences.front()));
   if (!result.note.empty()) out += fmt::format("<p class=\"faint\">{}</p>\n", escape_markup(result.note));
   return out + "</section>\n</div>\n" + tables;
 }

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include <refnorm/base/error.h>
+#include <refnorm/report/markup.h>
 #include <refnorm/report/result.h>
 
 namespace refnorm::report {
@@ -36,12 +36,22 @@ std::string parse_divergence(const Field& run) {
   return words;
 }
 
-std::string parse_best(const Field& run) {
-  const auto best = run.find("best");
-  if (!best) return {};
-  const std::uint64_t epoch = best->at("epoch").count();
-  const auto error = best->at("validation_error_pct").percent_or_null();
-  return error ? fmt::format("{:.2f} %, epoch {}", *error, epoch) : fmt::format("epoch {}", epoch);
+// What was measured on the way: the lowest validation error, and when the target was reached.
+void parse_way(const Field& field, Run& run) {
+  if (const auto best = field.find("best")) {
+    std::string when = fmt::format("epoch {}", best->at("epoch").count());
+    if (const auto step = best->find("step")) {
+      run.best_step = static_cast<double>(step->count());
+      when = fmt::format("step {}", with_thousands(*run.best_step));
+    }
+    run.best_validation_error = best->at("validation_error_pct").percent_or_null();
+    run.best =
+        run.best_validation_error ? fmt::format("{:.2f} %, {}", *run.best_validation_error, when) : when;
+  }
+  run.best_test_error = parse_optional(field, "test_error_pct_of_best", 100);
+  run.has_target = field.json().contains("steps_to_target");
+  run.steps_to_target = parse_optional(field, "steps_to_target", kLargest);
+  run.seconds_to_target = parse_optional(field, "seconds_to_target", kLargest);
 }
 
 Run parse_run(const Field& field) {
@@ -52,7 +62,7 @@ Run parse_run(const Field& field) {
   if (!run.failed || field.find("diverged")) run.diverged = field.at("diverged").boolean();
   if (run.failed && run.diverged) field.fail_saying("a run either diverged or failed, found both");
   run.diverged_at = parse_divergence(field);
-  run.best = parse_best(field);
+  parse_way(field, run);
   if (run.counts()) {
     // These say what the run found: a run that counts has them all.
     run.test_error = field.at("test_error_pct").percent();
@@ -63,6 +73,7 @@ Run parse_run(const Field& field) {
   run.by_statistics = parse_values(field.find("test_error_pct_by_statistics"));
   run.by_reading = parse_values(field.find("test_error_pct_by_population_reading"));
   run.robustness = parse_values(field.find("robustness"));
+  run.by_domain = parse_values(field.find("test_error_pct_by_domain"));
   if (const auto worst = field.find("worst_class"))
     run.closer.emplace_back("worst_class", worst->at("test_error_pct").percent());
   if (const auto same = field.find("same_data")) {
@@ -129,21 +140,6 @@ std::optional<double> value_of(const NamedValues& values, const std::string& nam
 std::size_t Arm::failed() const {
   return static_cast<std::size_t>(
       std::count_if(runs.begin(), runs.end(), [](const Run& run) { return run.failed.has_value(); }));
-}
-
-Pairs pair_by_seed(const Arm& first, const Arm& second) {
-  std::map<std::uint64_t, double> of_first;
-  for (const Run& run : first.runs) {
-    if (run.test_error) of_first[run.seed] = *run.test_error;
-  }
-  Pairs pairs;
-  for (const Run& run : second.runs) {
-    const auto found = of_first.find(run.seed);
-    if (!run.test_error || found == of_first.end()) continue;
-    pairs.first.push_back(found->second);
-    pairs.second.push_back(*run.test_error);
-  }
-  return pairs;
 }
 
 std::string parse_folder(const Field& field) {

@@ -31,8 +31,13 @@ struct Run {
   NamedValues by_statistics, by_reading;
   NamedValues closer;      ///< the worst class, and training and evaluation on the same data
   NamedValues robustness;  ///< under corruptions and attacks
+  NamedValues by_domain;   ///< of the test set
   std::optional<double> train_error;
-  std::string best;  ///< "0.70 %, epoch 9": the lowest validation error; or empty
+  std::string best;  ///< "0.70 %, step 3,870": the lowest validation error; or empty
+  std::optional<double> best_validation_error, best_step;
+  std::optional<double> best_test_error;                     ///< of the weights with that
+  bool has_target = false;                                   ///< a validation error was to be reached
+  std::optional<double> steps_to_target, seconds_to_target;  ///< nothing where it was not
   std::optional<std::uint64_t> steps;
   std::optional<double> seconds, images_per_second;
 
@@ -47,12 +52,6 @@ struct Arm {
 
   std::size_t failed() const;
 };
-
-/// The test errors of two arms over the seeds where both count, in the same order.
-struct Pairs {
-  std::vector<double> first, second;
-};
-Pairs pair_by_seed(const Arm& first, const Arm& second);
 
 /// What was run on what.
 struct Experiment {

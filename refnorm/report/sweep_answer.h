@@ -4,57 +4,27 @@
 #include <string>
 #include <vector>
 
+#include <refnorm/report/paired.h>
 #include <refnorm/report/permutation.h>
 #include <refnorm/report/sweep_result.h>
 
 namespace refnorm::report {
 
-/// How an arm stands to the baseline, by the paired sign-flip test after Holm's correction.
-enum class Verdict {
-  kBaseline,
-  kBetter,
-  kWorse,
-  kTie,          ///< the data do not support a difference
-  kTooFewSeeds,  ///< even the smallest p that so many pairs can give is above 0.05 after correction
-  kNoResult,     ///< not one seed with which both finished
-};
-
-struct AgainstBaseline {
-  Verdict verdict = Verdict::kNoResult;
-  PairedDifference difference;    ///< this arm − the baseline, with a 95 % interval of its own
-  double p = 1;                   ///< raw
-  double corrected = 1;           ///< within the family of all comparisons with the baseline
-  double smallest = 1;            ///< the least that `corrected` could be with these pairs
-  std::size_t lost = 0;           ///< seeds that both arms ran, but that diverged or failed with one of them
-  std::optional<bool> not_worse;  ///< as PooledAnswer's, in this setting alone
-};
-
-/// How an arm stands to the best one of a setting.
-enum class Place {
-  kBest,         ///< the lowest mean among the arms with the fewest divergences
-  kTie,          ///< not told apart from it
-  kTooFewSeeds,  ///< cannot be, with so few seeds in common
-  kWorse,
-  kDiverged,  ///< more of its runs diverged than of the best, so that its other runs do not make it one
-  kNoResult,
-};
-
 struct SettingAnswer {
   std::vector<AgainstBaseline> against;  ///< one an arm
   std::optional<std::size_t> best;
-  std::vector<Place> places;  ///< one an arm; corrected after Holm within the setting
+  std::vector<AgainstBest> to_best;  ///< one an arm; corrected after Holm within the setting
 
   /// The best arm, and those that are not told apart from it.
   bool among_best(std::size_t arm) const;
 };
 
-/// An arm against the baseline over all settings.
-struct PooledAnswer {
+/// An arm against the baseline over all settings; the family: all arms.
+struct PooledAnswer : FlipTest {
   Verdict verdict = Verdict::kNoResult;
   PooledDifference difference;
-  double p = 1, corrected = 1, smallest = 1;  ///< the family: all arms
-  std::size_t lost = 0;                       ///< pairs that cannot be used
-  std::int64_t runs = 0, diverged = 0;        ///< of this arm
+  std::size_t lost = 0;                 ///< pairs that cannot be used
+  std::int64_t runs = 0, diverged = 0;  ///< of this arm
   /// By kMargin; nothing to say without an interval, nor where more runs diverged than of the baseline.
   std::optional<bool> not_worse;
 };
@@ -80,9 +50,6 @@ SweepAnswer answer(const Sweep& sweep);
 
 /// A learning rate that is the lowest or the highest of those tried: a wider range might have found better.
 bool at_the_edge(const Rate& rate);
-
-/// "p = 0.0625", "p < 0.0001".
-std::string p_text(double p);
 
 /// Fill in sentences and cautions. Used by answer().
 std::vector<std::string> sweep_sentences(const Sweep& sweep, const SweepAnswer& answer);

@@ -4,6 +4,7 @@
 
 #include <refnorm/base/text.h>
 #include <refnorm/report/markup.h>
+#include <refnorm/report/paired_words.h>
 #include <refnorm/report/sweep_answer.h>
 
 namespace refnorm::report {
@@ -74,14 +75,9 @@ class Cautions {
       }
     }
     if (open == 0) return {};
-    const double smallest = smallest_sign_flip_p(static_cast<std::size_t>(most));
-    std::string out = fmt::format("Setting by setting, {} with {} cannot be decided: {} cannot go below {}",
-                                  counted(open, "comparison"), name(answer_.baseline),
-                                  counted(static_cast<std::size_t>(most), "seed"), p_text(smallest));
-    if (answer_.comparisons > 1)
-      out += fmt::format(", and that is to be corrected for {} comparisons", answer_.comparisons);
-    const auto needed = pairs_needed(answer_.comparisons);
-    return out + (needed ? fmt::format("; {} could.", counted(*needed, "seed")) : std::string("."));
+    return fmt::format("Setting by setting, {} with {} cannot be decided: {}.", counted(open, "comparison"),
+                       name(answer_.baseline),
+                       too_few_words(static_cast<std::size_t>(most), answer_.comparisons));
   }
 
   std::string edges() const {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <refnorm/report/markup.h>
+#include <refnorm/report/paired_words.h>
 #include <refnorm/report/plot.h>
 #include <refnorm/report/sweep_figure.h>
 #include <refnorm/report/sweep_table.h>

@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <cctype>
+#include <string_view>
 
 #include <fmt/format.h>
 
 #include <refnorm/base/text.h>
 #include <refnorm/report/markup.h>
+#include <refnorm/report/measures.h>
 #include <refnorm/report/page.h>
 #include <refnorm/report/sweep_figure.h>
 #include <refnorm/report/sweep_page.h>
@@ -37,10 +40,32 @@ std::string answer_section(const Sweep& sweep, const SweepAnswer& answer) {
   return setup.empty() ? out : out + paragraph(setup, "faint");
 }
 
+// A relative address; "./" keeps a folder's name from being read as a scheme.
+std::string address(const std::string& folder) {
+  std::string out = "./";
+  for (const char c : folder + "/report.html") {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view("-_./").find(c) != std::string::npos;
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+std::string setting_links(const Sweep& sweep) {
+  std::vector<std::string> links;
+  for (const Setting& setting : sweep.settings) {
+    if (setting.has_page)
+      links.push_back(fmt::format("<a href=\"{}\">{}</a>", address(setting.folder),
+                                  escape_markup(setting_words(sweep, setting))));
+  }
+  if (links.empty()) return {};
+  return fmt::format("<p>Each setting’s own report, with curves and every run: {}.</p>\n", join(links, "; "));
+}
+
 std::string error_section(const Sweep& sweep, const SweepAnswer& answer) {
   const auto strong = [&](std::size_t row, std::size_t column) { return is_best(answer, row, column); };
   return heading("Test error, % (arms by settings)") + html_of(error_table(sweep, answer), strong) +
-         notes(error_notes(sweep, answer));
+         notes(error_notes(sweep, answer)) + setting_links(sweep);
 }
 
 std::string pooled_section(const Sweep& sweep, const SweepAnswer& answer) {
@@ -58,6 +83,48 @@ std::string pooled_section(const Sweep& sweep, const SweepAnswer& answer) {
          "</details>\n";
 }
 
+std::string html_of(const MarkedTable& marked) {
+  return html_of(marked.table, marked.strong());
+}
+
+// A table of arms by settings for each name.
+std::string named_section(const Sweep& sweep, const char* title, NamedValues Run::*values, const char* what) {
+  const std::vector<std::string> names = names_of(sweep, values);
+  if (names.empty()) return {};
+  std::string out = heading(title) + paragraph(what, "faint");
+  for (const std::string& name : names) {
+    const MarkedTable marked = by_setting(sweep, named_value(values, name));
+    out += fmt::format("<h3>{} %</h3>\n", escape_markup(key_words(name))) + html_of(marked) +
+           paragraph(marked.note(), "faint");
+  }
+  return out;
+}
+
+std::string measure_sections(const Sweep& sweep) {
+  std::string out;
+  if (const Table target = target_table(sweep); !target.rows.empty()) {
+    out +=
+        heading("Steps to the target") + html_of(target) +
+        paragraph(
+            "The first step at which the validation error, by running statistics where the norm has them, "
+            "was at most the target's: mean ± half of Student's t 95 % interval over the runs that reached "
+            "it, and how many of all did; a run that diverged has not.",
+            "faint");
+  }
+  out += named_section(sweep, "Test error by domain", &Run::by_domain, "On the test samples of each domain.");
+  out += named_section(sweep, "Test error on changed pictures", &Run::robustness,
+                       "Corruptions with their strength, and attacks with the largest change of a pixel of 0 "
+                       "to 1, on the test samples that the recipe names.");
+  const RunValue best = [](const Run& run) { return run.best_test_error; };
+  const bool any = std::any_of(sweep.settings.begin(), sweep.settings.end(), [&](const Setting& setting) {
+    return best_of(setting.arms, best).has_value();
+  });
+  if (!any) return out;
+  const MarkedTable marked = by_setting(sweep, best);
+  return out + "<details>\n<summary>Test error of the weights with the lowest validation error</summary>\n" +
+         html_of(marked) + paragraph(marked.note(), "faint") + "</details>\n";
+}
+
 std::string figure(const std::string& svg) {
   return "<figure class=\"scroll\">\n" + svg + "</figure>\n";
 }
@@ -68,8 +135,9 @@ std::string figure_sections(const Sweep& sweep, const SweepAnswer& answer) {
     out +=
         heading("Error against skew") + figure(skew) +
         paragraph(
-            "Small batches are skewed, too: even i.i.d. ones of a few samples miss most labels. Settings of "
-            "one skew may differ in other things, such as the size of a batch.",
+            "Small batches are skewed, too: even i.i.d. ones of a few samples miss most labels. Where more "
+            "than the sampler varies, each panel has the settings that differ in the sampler alone; all have "
+            "the same axes.",
             "faint");
   if (const std::string heat = heat_svg(sweep, answer); !heat.empty()) {
     const std::string baseline = sweep.arms()[answer.baseline].name;
@@ -146,7 +214,9 @@ std::string reading_section() {
          "<li>Resting the pointer on a point, band or cell shows its values; an arm’s name in a legend sets "
          "its "
          "line off, for good when clicked.</li>\n"
-         "<li>Made from <code>result.json</code> beside this file, and from nothing else.</li>\n"
+         "<li>Made from <code>result.json</code> beside this file, and from nothing else; only the links to "
+         "the "
+         "settings’ reports depend on those being there.</li>\n"
          "</ul>\n";
 }
 
@@ -155,7 +225,8 @@ std::string reading_section() {
 std::string html_page(const Sweep& sweep, const SweepAnswer& answer) {
   return page_start("Which normalization to train with", sweep) + answer_section(sweep, answer) +
          error_section(sweep, answer) + figure_sections(sweep, answer) + pooled_section(sweep, answer) +
-         rate_section(sweep) + again_section(sweep) + reading_section() + page_end();
+         measure_sections(sweep) + rate_section(sweep) + again_section(sweep) + reading_section() +
+         page_end();
 }
 
 }  // namespace refnorm::report

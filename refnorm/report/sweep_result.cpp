@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include <fmt/format.h>
 
 #include <refnorm/base/text.h>
+#include <refnorm/report/paired.h>
 #include <refnorm/report/sweep_result.h>
 
 namespace refnorm::report {
@@ -117,19 +119,21 @@ std::string value_words(const std::string& key, const std::string& value) {
 }  // namespace
 
 std::size_t Sweep::baseline() const {
-  const auto found = std::find_if(arms().begin(), arms().end(), [](const Arm& arm) {
-    return arm.norm == "bn" || arm.norm.starts_with("bn:");
-  });
-  return found == arms().end() ? 0 : static_cast<std::size_t>(found - arms().begin());
+  return bn_arm(arms()).value_or(0);
 }
 
 std::string setting_words(const Sweep& sweep, const Setting& setting, const char* separator) {
+  std::vector<std::size_t> all(sweep.axes.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return all.empty() ? "the one setting" : setting_words(sweep, setting, all, separator);
+}
+
+std::string setting_words(const Sweep& sweep, const Setting& setting, const std::vector<std::size_t>& axes,
+                          const char* separator) {
   std::vector<std::string> words;
-  for (std::size_t i = 0; i < sweep.axes.size(); ++i) {
-    const SweepAxis& axis = sweep.axes[i];
-    words.push_back(value_words(axis.key, axis.values[setting.places[i]]));
-  }
-  return words.empty() ? "the one setting" : join(words, separator);
+  for (const std::size_t i : axes)
+    words.push_back(value_words(sweep.axes[i].key, sweep.axes[i].values[setting.places[i]]));
+  return join(words, separator);
 }
 
 bool is_sweep(const Json& document) {

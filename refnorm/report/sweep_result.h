@@ -38,6 +38,7 @@ struct Rate {
 struct Setting {
   std::vector<std::size_t> places;  ///< which of each axis's values
   std::string folder;
+  bool has_page = false;             ///< whether the folder has a report of its own
   std::optional<double> divergence;  ///< of the batches' labels from the training set's, bits
   std::vector<Arm> arms;             ///< the same ones in every setting
   std::vector<Rate> rates;           ///< one an arm
@@ -59,6 +60,10 @@ struct Sweep : Experiment {
 
 /// "iid, batch 16": a setting in words, or "the one setting" without an axis.
 std::string setting_words(const Sweep& sweep, const Setting& setting, const char* separator = ", ");
+
+/// The same by some of the axes alone, by their places in `axes`.
+std::string setting_words(const Sweep& sweep, const Setting& setting, const std::vector<std::size_t>& axes,
+                          const char* separator = ", ");
 
 /// Whether a result.json is a sweep's.
 bool is_sweep(const Json& document);

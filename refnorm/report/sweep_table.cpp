@@ -4,33 +4,15 @@
 
 #include <refnorm/base/text.h>
 #include <refnorm/report/markup.h>
+#include <refnorm/report/paired_words.h>
 #include <refnorm/report/sweep_table.h>
 
 namespace refnorm::report {
 namespace {
 
-const char* place_mark(Place place) {
-  switch (place) {
-    case Place::kBest:
-      return " ★";
-    case Place::kTie:
-      return " ≈";
-    case Place::kTooFewSeeds:
-      return " ?";
-    case Place::kDiverged:
-      return " †";
-    case Place::kWorse:
-    case Place::kNoResult:
-      break;
-  }
-  return "";
-}
-
 std::string lost_runs(const Arm& arm) {
-  std::vector<std::string> parts;
-  if (arm.test_error.diverged > 0) parts.push_back(fmt::format("{} diverged", arm.test_error.diverged));
-  if (arm.failed() > 0) parts.push_back(fmt::format("{} failed", arm.failed()));
-  return parts.empty() ? "" : fmt::format("({} of {} runs)", join(parts, ", "), arm.runs.size());
+  const std::string lost = lost_words(arm, ", ");
+  return lost.empty() ? "" : fmt::format("({} of {} runs)", lost, arm.runs.size());
 }
 
 std::string error_cell(const Arm& arm, Place place) {
@@ -49,11 +31,6 @@ std::vector<std::string> settings_head(const Sweep& sweep) {
   std::vector<std::string> head{"arm"};
   for (const Setting& setting : sweep.settings) head.push_back(setting_words(sweep, setting));
   return head;
-}
-
-std::string p_cell(double p) {
-  const std::string text = p_text(p);
-  return text.starts_with("p = ") ? text.substr(4) : text.substr(2);
 }
 
 std::string margin_cell(const SweepAnswer& answer, std::size_t arm) {
@@ -80,11 +57,12 @@ std::vector<std::string> pooled_row(const Sweep& sweep, const SweepAnswer& answe
           fmt::format("{} of {}", pooled.diverged, pooled.runs)};
 }
 
-template <class Wanted>
-bool any_place(const SweepAnswer& answer, Wanted wanted) {
-  return std::any_of(answer.settings.begin(), answer.settings.end(), [&](const SettingAnswer& setting) {
-    return std::find(setting.places.begin(), setting.places.end(), wanted) != setting.places.end();
-  });
+std::vector<Place> all_places(const SweepAnswer& answer) {
+  std::vector<Place> places;
+  for (const SettingAnswer& setting : answer.settings) {
+    for (const AgainstBest& arm : setting.to_best) places.push_back(arm.place);
+  }
+  return places;
 }
 
 std::string paragraphs(const std::vector<std::string>& sentences, const char* separator,
@@ -97,41 +75,12 @@ std::string paragraphs(const std::vector<std::string>& sentences, const char* se
 
 }  // namespace
 
-std::string verdict_words(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kBaseline:
-      return "baseline";
-    case Verdict::kBetter:
-      return "lower error";
-    case Verdict::kWorse:
-      return "higher error";
-    case Verdict::kTie:
-      return "tie: not told apart";
-    case Verdict::kTooFewSeeds:
-      return "too few seeds to say";
-    case Verdict::kNoResult:
-      break;
-  }
-  return "nothing to compare";
-}
-
-std::string signed_points(const std::optional<double>& value) {
-  if (!value) return "–";
-  const std::string digits = two_decimals(std::abs(*value));
-  return digits == "0.00" ? digits : (*value < 0 ? "−" : "+") + digits;
-}
-
-std::string signed_interval(const std::optional<Interval>& interval) {
-  if (!interval) return "–";
-  return fmt::format("[{}, {}]", signed_points(interval->low), signed_points(interval->high));
-}
-
 Table error_table(const Sweep& sweep, const SweepAnswer& answer) {
   Table table{settings_head(sweep), {}, 1};
   for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
     std::vector<std::string> row{sweep.arms()[arm].name};
     for (std::size_t i = 0; i < sweep.settings.size(); ++i)
-      row.push_back(error_cell(sweep.settings[i].arms[arm], answer.settings[i].places[arm]));
+      row.push_back(error_cell(sweep.settings[i].arms[arm], answer.settings[i].to_best[arm].place));
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -161,28 +110,18 @@ Table pooled_table(const Sweep& sweep, const SweepAnswer& answer) {
 }
 
 Table setting_table(const Sweep& sweep, const SweepAnswer& answer) {
-  Table table;
-  table.head = {"setting",
-                "arm",
-                "against " + sweep.arms()[answer.baseline].name,
-                "difference, points",
-                "95 % interval",
-                "p",
-                "p corrected",
-                "pairs",
-                "pairs lost"};
-  table.text_columns = 3;
+  Table table{{"setting", "arm", "against " + sweep.arms()[answer.baseline].name}, {}, 3};
+  const std::vector<std::string> heads = paired_heads();
+  table.head.insert(table.head.end(), heads.begin(), heads.end());
   for (std::size_t i = 0; i < sweep.settings.size(); ++i) {
     for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
       if (arm == answer.baseline) continue;
       const AgainstBaseline& found = answer.settings[i].against[arm];
-      const bool compared = found.difference.n > 0;
-      const auto interval = found.difference.spread ? found.difference.interval : std::nullopt;
-      table.rows.push_back({setting_words(sweep, sweep.settings[i]), sweep.arms()[arm].name,
-                            verdict_words(found.verdict), signed_points(found.difference.mean),
-                            signed_interval(interval), compared ? p_cell(found.p) : "–",
-                            compared ? p_cell(found.corrected) : "–", fmt::format("{}", found.difference.n),
-                            fmt::format("{}", found.lost)});
+      std::vector<std::string> row{setting_words(sweep, sweep.settings[i]), sweep.arms()[arm].name,
+                                   verdict_words(found.verdict)};
+      const std::vector<std::string> cells = paired_cells(found, found.difference, found.lost);
+      row.insert(row.end(), cells.begin(), cells.end());
+      table.rows.push_back(std::move(row));
     }
   }
   return table;
@@ -222,12 +161,7 @@ Table trial_table(const Sweep& sweep) {
 }
 
 std::vector<std::string> error_notes(const Sweep& sweep, const SweepAnswer& answer) {
-  std::string marks = "★ lowest mean test error of the setting";
-  if (any_place(answer, Place::kTie)) marks += "; ≈ not told apart from it (p above 0.05)";
-  if (any_place(answer, Place::kTooFewSeeds)) marks += "; ? too few seeds to tell it apart from it";
-  if (any_place(answer, Place::kDiverged))
-    marks += "; † more of its runs diverged than of the ★ arm, so it does not count among the best";
-  std::vector<std::string> notes{marks + "."};
+  std::vector<std::string> notes{mark_words(all_places(answer), "test error of the setting") + "."};
   notes.push_back(fmt::format(
       "Test error in percent: mean over the runs that finished ± half of Student's t 95 % interval. Arms of "
       "one setting are paired by seed with the ★ arm in a two-sided sign-flip test, corrected after Holm for "
@@ -261,14 +195,12 @@ std::string markdown_table(const Sweep& sweep, const SweepAnswer& answer) {
          markdown_rows(error_table(sweep, answer),
                        [&](std::size_t row, std::size_t column) { return is_best(answer, row, column); });
   out += "\n";
-  for (const std::string& note : error_notes(sweep, answer))
-    out += fmt::format("- {}\n", escape_markdown(note));
+  out += markdown_notes(error_notes(sweep, answer));
   if (sweep.arms().size() > 1) {
     out += fmt::format("\n## Against {}, over all settings\n\n",
                        escape_markdown(sweep.arms()[answer.baseline].name));
     out += markdown_rows(pooled_table(sweep, answer)) + "\n";
-    for (const std::string& note : pooled_notes(sweep, answer))
-      out += fmt::format("- {}\n", escape_markdown(note));
+    out += markdown_notes(pooled_notes(sweep, answer));
   }
   const Table rates = rate_table(sweep);
   if (!rates.rows.empty()) out += "\n## Learning rates\n\n" + markdown_rows(rates);

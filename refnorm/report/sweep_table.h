@@ -31,13 +31,6 @@ Table trial_table(const Sweep& sweep);
 std::vector<std::string> error_notes(const Sweep& sweep, const SweepAnswer& answer);
 std::vector<std::string> pooled_notes(const Sweep& sweep, const SweepAnswer& answer);
 
-/// "told apart: lower", "cannot be told apart", …
-std::string verdict_words(Verdict verdict);
-
-/// "+0.12", and "[−0.05, +0.20]" or "–".
-std::string signed_points(const std::optional<double>& value);
-std::string signed_interval(const std::optional<Interval>& interval);
-
 /// table.md of a sweep: title, answer, tables, notes and the command.
 std::string markdown_table(const Sweep& sweep, const SweepAnswer& answer);
 

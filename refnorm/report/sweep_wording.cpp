@@ -5,8 +5,8 @@
 
 #include <refnorm/base/text.h>
 #include <refnorm/report/markup.h>
+#include <refnorm/report/paired_words.h>
 #include <refnorm/report/sweep_answer.h>
-#include <refnorm/report/sweep_table.h>
 
 namespace refnorm::report {
 namespace {
@@ -93,8 +93,9 @@ class Wording {
   }
 
   bool undecidable(std::size_t setting) const {
-    const auto& places = answer_.settings[setting].places;
-    return std::find(places.begin(), places.end(), Place::kTooFewSeeds) != places.end();
+    const auto& arms = answer_.settings[setting].to_best;
+    return std::any_of(arms.begin(), arms.end(),
+                       [](const AgainstBest& arm) { return arm.place == Place::kTooFewSeeds; });
   }
 
   // What no setting shows by itself, all of them together may.
@@ -238,11 +239,6 @@ class Wording {
 };
 
 }  // namespace
-
-std::string p_text(double p) {
-  if (p < 0.0001) return "p < 0.0001";
-  return p < 0.01 ? fmt::format("p = {:.4f}", p) : fmt::format("p = {:.3g}", p);
-}
 
 std::vector<std::string> sweep_sentences(const Sweep& sweep, const SweepAnswer& answer) {
   return Wording(sweep, answer).sentences();

@@ -35,15 +35,24 @@ metrics::Tally tally_from(const Json& json) {
 Json to_json(const RunState& state) {
   Json best;
   if (state.best)
-    best = {{"epoch", state.best->epoch}, {"validation_error_pct", state.best->validation_error_pct}};
+    best = {{"epoch", state.best->epoch},
+            {"step", state.best->step},
+            {"validation_error_pct", state.best->validation_error_pct}};
+  Json time{{"seconds", state.seconds}, {"training_seconds", state.training_seconds}};
+  Json target;
+  if (state.target) {
+    target = state.target->step;
+    time["target_seconds"] = state.target->training_seconds;
+  }
   return {{"format", kFormat},
           {"step", state.step},
           {"since_line", to_json(state.since_line)},
           {"epoch", to_json(state.epoch)},
           {"last_epoch", to_json(state.last_epoch)},
           {"best", best},
+          {"target", target},
           {"metrics_bytes", state.metrics_bytes},
-          {"time", {{"seconds", state.seconds}, {"training_seconds", state.training_seconds}}}};
+          {"time", time}};
 }
 
 RunState state_from(const Json& json) {
@@ -53,8 +62,13 @@ RunState state_from(const Json& json) {
   state.epoch = tally_from(json.at("epoch"));
   state.last_epoch = tally_from(json.at("last_epoch"));
   if (const Json& best = json.at("best"); !best.is_null()) {
-    state.best = Best{best.at("epoch").get<std::int64_t>(), best.at("validation_error_pct").get<double>()};
+    // Checkpoints of runs that were validated at epochs' ends alone may lack the step.
+    state.best = Best{best.at("epoch").get<std::int64_t>(), best.value("step", std::int64_t{0}),
+                      best.at("validation_error_pct").get<double>()};
   }
+  if (json.contains("target") && !json["target"].is_null())
+    state.target =
+        Reached{json["target"].get<std::int64_t>(), json.at("time").at("target_seconds").get<double>()};
   state.metrics_bytes = json.at("metrics_bytes").get<std::int64_t>();
   state.seconds = json.at("time").at("seconds").get<double>();
   state.training_seconds = json.at("time").at("training_seconds").get<double>();

@@ -12,8 +12,15 @@
 namespace refnorm::train {
 
 struct Best {
-  std::int64_t epoch = 0;
+  std::int64_t epoch = 0;  ///< finished ones
+  std::int64_t step = 0;
   double validation_error_pct = 0;
+};
+
+/// When the validation error first was at most the target's.
+struct Reached {
+  std::int64_t step = 0;
+  double training_seconds = 0;  ///< in training steps until then
 };
 
 /// Where a run stands, beside its tensors: meta.json.
@@ -23,6 +30,7 @@ struct RunState {
   metrics::Tally epoch;       ///< since the epoch began
   metrics::Tally last_epoch;  ///< of the last finished epoch
   std::optional<Best> best;
+  std::optional<Reached> target;
   std::int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at this moment
   double seconds = 0;              ///< time so far, over all processes
   double training_seconds = 0;     ///< of these, in training steps

@@ -11,7 +11,7 @@
 
 namespace refnorm::train {
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
-                        Statistics statistics, const Compute& compute, metrics::ClassErrors* by_class) {
+                        Statistics statistics, const Compute& compute, const Watch& watch) {
   const torch::NoGradGuard no_grad;
   const Mode mode(*network.module, /*training=*/false, statistics);
   metrics::Tally tally;
@@ -28,7 +28,7 @@ metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::
     }
     const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
     tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
-    if (by_class != nullptr) by_class->add(scores, labels);
+    if (watch) watch(indices, scores, labels);
   }
   return tally;
 }

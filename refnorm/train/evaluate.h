@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 
 #include <refnorm/data/image_set.h>
 #include <refnorm/data/sampler.h>
-#include <refnorm/metrics/classification.h>
 #include <refnorm/metrics/tally.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>
@@ -18,12 +19,15 @@ struct Compute {
   bool bfloat16 = false;
 };
 
+/// Sees each batch that is evaluated: places in the set, scores and labels.
+using Watch = std::function<void(std::span<const std::int64_t> indices, const torch::Tensor& scores,
+                                 const torch::Tensor& labels)>;
+
 /// Loss and accuracy over a whole set, in eval(), each layer by `statistics` (kByMode: the running ones).
 /// With batch statistics the batches are the set's samples in order, `batch_size` at a time. The mode and the
-/// switches are put back. `by_class` may be null.
+/// switches are put back. `watch` may be empty.
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
-                        Statistics statistics, const Compute& compute,
-                        metrics::ClassErrors* by_class = nullptr);
+                        Statistics statistics, const Compute& compute, const Watch& watch = {});
 
 /// Error on the same samples, those of the first `batches` batches of an epoch of the sampler: as training
 /// sees them, in train() and with these batches' statistics, and in eval() with `statistics`.

@@ -28,6 +28,8 @@ struct TrainSettings {
   std::int64_t log_every = 50;
   double give_up =
       0;  ///< after this share of the steps, a run that does no better than guessing stops; 0: never
+  std::int64_t validate_every = 0;  ///< steps between validations; 0: at an epoch's end only
+  double target = 0;                ///< percent validation error whose first step is noted; 0: none
 };
 
 }  // namespace refnorm::train

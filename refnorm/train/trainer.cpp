@@ -88,9 +88,10 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
       clock_.enter(kOther);
       finish_epoch();
       if (hooks.after_epoch) hooks.after_epoch(state_);
-    } else if (state_.step % settings_.checkpoint_every == 0) {
+    } else {
       clock_.enter(kOther);
-      save("last");
+      if (settings_.validate_every > 0 && state_.step % settings_.validate_every == 0) validate_between();
+      if (state_.step % settings_.checkpoint_every == 0) save("last");
     }
     if (hooks.after_step) hooks.after_step(state_, loss);
     outcome.interrupted = interrupted() && state_.step < total;
@@ -169,6 +170,33 @@ Divergence Trainer::locate(const Tensor& images) {
   return found;
 }
 
+bool Trainer::validate(Json& line) {
+  {
+    const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
+    reference_.prepare_evaluation();
+  }
+  const metrics::Tally tally =
+      evaluate(network_, *data_.validation, kEvaluationBatch, Statistics::kByMode, compute_);
+  const double error = tally.error_pct();
+  line["validation_loss"] = tally.mean_loss();
+  line["validation_error_pct"] = error;
+  if (settings_.target > 0 && !state_.target && error <= settings_.target)
+    state_.target = Reached{state_.step, training_before_ + seconds_in_steps()};
+  if (state_.best && error >= state_.best->validation_error_pct) return false;
+  state_.best = Best{state_.step / schedule_.steps_per_epoch, state_.step, error};
+  return true;
+}
+
+void Trainer::validate_between() {
+  if (data_.validation->size() == 0) return;
+  Json line{
+      {"kind", "validation"}, {"step", state_.step}, {"epoch", state_.step / schedule_.steps_per_epoch}};
+  const bool better = validate(line);
+  line["time"] = {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}};
+  log_->write(line);
+  if (better) save("best");
+}
+
 void Trainer::finish_epoch() {
   const std::int64_t epoch = state_.step / schedule_.steps_per_epoch;
   Json line{{"kind", "epoch"},
@@ -177,19 +205,7 @@ void Trainer::finish_epoch() {
             {"train_loss", state_.epoch.mean_loss()},
             {"train_error_pct", state_.epoch.error_pct()}};
   state_.last_epoch = std::exchange(state_.epoch, {});
-  bool better = false;
-  if (data_.validation->size() > 0) {
-    {
-      const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
-      reference_.prepare_evaluation();
-    }
-    const metrics::Tally tally =
-        evaluate(network_, *data_.validation, kEvaluationBatch, Statistics::kByMode, compute_);
-    line["validation_loss"] = tally.mean_loss();
-    line["validation_error_pct"] = tally.error_pct();
-    better = !state_.best || tally.error_pct() < state_.best->validation_error_pct;
-    if (better) state_.best = Best{epoch, tally.error_pct()};
-  }
+  const bool better = data_.validation->size() > 0 && validate(line);
   line["time"] = {{"seconds", seconds()}};
   log_->write(line);
   if (better) save("best");

@@ -69,6 +69,11 @@ class Trainer {
   /// One step on one batch; the divergence if its loss was not finite.
   std::optional<Divergence> step(double& loss);
   Divergence locate(const torch::Tensor& images);
+  /// Validation error with the statistics that need no pass of their own: by mode, that is the running ones
+  /// where the norm has them. Puts it into `line`; whether it is the lowest so far.
+  bool validate(Json& line);
+  /// Between epochs' ends.
+  void validate_between();
   void finish_epoch();
   void write_step_line();
   /// The mean over the batches since the last line.

@@ -57,6 +57,10 @@ TEST_F(Stopped, AmongBatchesOfOneDomain) {
             {"--set", "sampler.kind=domain", "--set", "data.domains=[\"plain\",\"noisy\",\"blurred\"]"});
 }
 
+TEST_F(Stopped, WithValidationsOnTheWay) {
+  stop_with(SIGTERM, {"--set", "measure.every=3%", "--set", "measure.target=30"});
+}
+
 TEST_F(Stopped, Terminated) {
   stop_with(SIGTERM);
 }

@@ -63,9 +63,16 @@ TEST_F(Sweep, EverySettingIsAComparison) {
   // A run of the sweep is the run that `train` makes of its setting's recipe, and a setting a comparison.
   trained({"train", path("all/pk-2_10/config.toml"), "--arm", "RBN", "--seed", "2", "--out", path("alone")});
   expect_same_files(timeless_files_in(path("alone")), timeless_files_in(path("all/pk-2_10/rbn/seed-2")));
+  const Json alone = read_json(path("all/pk-2_10/result.json"));
+  for (const char* folder : {"iid_10", "iid_20", "pk-2_10", "pk-2_20"}) {
+    EXPECT_TRUE(exists(std::string("all/") + folder + "/report.html"));
+    EXPECT_TRUE(contains(read_file(path("all/report.html")),
+                         "<a href=\"./" + std::string(folder) + "/report.html\">"));
+  }
   const Json compared = json_of({"compare", path("all/pk-2_10/config.toml"), "--seeds", "2", "--out",
                                  path("all/pk-2_10"), "--resume", "--json"});
   EXPECT_EQ(compared.at("arms"), result.at("settings").at(2).at("arms"));
+  EXPECT_EQ(compared, alone);
 }
 
 TEST_F(Sweep, LearningRatesAreChosenOnValidationSamplesAlone) {
@@ -129,8 +136,11 @@ TEST_F(Sweep, KilledAndResumedIsWhatRanThrough) {
   auto all = timeless_files_in(path("all"));
   auto whole = timeless_files_in(path("whole"));
   for (auto* files : {&all, &whole}) {
-    for (const char* file : {"table.md", "report.html", "result.json"})
-      files->erase(file);  // times, the command
+    files->erase("result.json");                             // the command
+    for (const char* folder : {"", "iid_10/", "iid_20/"}) {  // they show times
+      for (const char* file : {"table.md", "report.html", "curves.svg"})
+        files->erase(std::string(folder) + file);
+    }
   }
   expect_same_files(whole, all);
   Json resumed = read_json(path("all/result.json")), through = read_json(path("whole/result.json"));

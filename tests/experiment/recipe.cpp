@@ -75,6 +75,23 @@ TEST_F(RecipeTest, TakesListsOfTexts) {
   EXPECT_EQ(error(with_arm("[data]\ndomains = [1]")), "data.domains is 1, expected a text");
 }
 
+TEST_F(RecipeTest, CountsStepsInNumbersOrInShares) {
+  EXPECT_EQ(read(kSmall).measure.every.of(4290), 0);
+  EXPECT_EQ(read(kSmall, {"measure.every=50"}).measure.every.of(4290), 50);
+  const Recipe share = read(kSmall, {"measure.every=2.5%"});
+  EXPECT_EQ(share.measure.every.of(4290), 107);  // 107.25
+  EXPECT_EQ(share.measure.every.of(3), 1) << "never less than one";
+  EXPECT_EQ(read(to_toml(share)).measure.every.of(4290), 107);
+  EXPECT_NE(to_toml(share).find("every = '2.5%'"), std::string::npos) << to_toml(share);
+  for (const char* wrong : {"often", "10", "%", "0%", "101%", "-5%", "1.2.3%", "5 %"}) {
+    const std::string found = error(with_arm(std::string("[measure]\nevery = \"") + wrong + "\""));
+    EXPECT_TRUE(found.ends_with("expected a whole number of steps, or a share of the run's such as \"10%\""))
+        << found;
+  }
+  EXPECT_EQ(error(kSmall, {"measure.every=-1"}), "measure.every is -1, expected at least 0");
+  EXPECT_EQ(error(kSmall, {"measure.target=101"}), "measure.target is 101, expected 0 to 100");
+}
+
 TEST_F(RecipeTest, TakesANormAsATable) {
   const std::string arm = "[[arm]]\nname = \"a\"\n";
   EXPECT_EQ(read(arm + "norm = { kind = \"rbn\", live = true, weight = 0.25 }").arms[0].norm,

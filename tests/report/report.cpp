@@ -114,7 +114,7 @@ TEST(Report, AShortenedRunIsLabelledInEveryHeadline) {
       read_file(folder / "table.md").starts_with("# lenet5-mnist (shortened: 2 epochs instead of 10)\n"));
   const std::string page = read_file(folder / "report.html");
   EXPECT_TRUE(contains(page, "<title>lenet5-mnist (shortened: 2 epochs instead of 10)</title>"));
-  EXPECT_LT(page.find("<p class=\"note\">shortened"), page.find("<p class=\"answer\">"));
+  EXPECT_LT(page.find("<p class=\"note\">shortened"), page.find("<div class=\"answer\">"));
 }
 
 TEST(Report, HostileTextsStayTexts) {

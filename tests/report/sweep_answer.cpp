@@ -52,12 +52,12 @@ TEST(SweepAnswer, AgainstTheBaselineByHand) {
 
 TEST(SweepAnswer, TheBestAndItsTies) {
   const SweepAnswer found = answer(parsed(sample_sweep()));
-  EXPECT_EQ(found.settings[0].places,
-            (std::vector<Place>{Place::kWorse, Place::kWorse, Place::kBest, Place::kWorse}));
-  EXPECT_EQ(found.settings[1].places[2], found.settings[1].best == 2U ? Place::kBest : Place::kTie);
-  EXPECT_EQ(found.settings[1].places[3], Place::kWorse);
+  const Place expected[] = {Place::kWorse, Place::kWorse, Place::kBest, Place::kWorse};
+  for (std::size_t arm = 0; arm < 4; ++arm) EXPECT_EQ(found.settings[0].to_best[arm].place, expected[arm]);
+  EXPECT_EQ(found.settings[1].to_best[2].place, found.settings[1].best == 2U ? Place::kBest : Place::kTie);
+  EXPECT_EQ(found.settings[1].to_best[3].place, Place::kWorse);
   EXPECT_EQ(found.settings[2].best, 0U);
-  EXPECT_EQ(found.settings[2].places[3], Place::kNoResult);
+  EXPECT_EQ(found.settings[2].to_best[3].place, Place::kNoResult);
 }
 
 TEST(SweepAnswer, WhereBatchesDecideNoNormIsNamedForAll) {
@@ -107,7 +107,7 @@ TEST(SweepAnswer, FiveSeedsCannotSay) {
   // 2 / 32 = 0.0625 before any correction; six comparisons need 6 · 2 / 2^n <= 0.05, n = 8.
   const SweepAnswer found = answer(sweep_of({{1.5, 9.0, 0.9, 2.0}, {1.5, 9.9, 0.9, 2.0}}, 5));
   EXPECT_EQ(found.settings[0].against[2].verdict, Verdict::kTooFewSeeds);
-  EXPECT_EQ(found.settings[0].places[1], Place::kTooFewSeeds);
+  EXPECT_EQ(found.settings[0].to_best[1].place, Place::kTooFewSeeds);
   EXPECT_TRUE(found.sentences[0].starts_with("There are too few seeds to tell the arms apart"))
       << found.sentences[0];
   EXPECT_TRUE(contains(all(found.cautions), "5 seeds cannot go below p = 0.0625")) << all(found.cautions);
@@ -125,7 +125,7 @@ TEST(SweepAnswer, AnArmThatDivergesIsNoneOfTheBest) {
   json["settings"][0]["arms"][2] = sweep_arm("RBN", "rbn", arm_of("RBN", runs), 0.03);
   const SweepAnswer found = answer(parsed(json));
   EXPECT_EQ(found.settings[0].best, 1U);
-  EXPECT_EQ(found.settings[0].places[2], Place::kDiverged);
+  EXPECT_EQ(found.settings[0].to_best[2].place, Place::kDiverged);
   EXPECT_EQ(found.pooled[2].lost, 1U);
   EXPECT_EQ(found.pooled[2].not_worse, std::nullopt);
   EXPECT_TRUE(found.sentences[0].starts_with("Train with BN:")) << found.sentences[0];

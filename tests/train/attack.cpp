@@ -2,6 +2,7 @@
 #include <torch/torch.h>
 
 #include <refnorm/data/corruption.h>
+#include <refnorm/metrics/classification.h>
 #include <refnorm/train/attack.h>
 
 #include "tests/base/helpers.h"
@@ -91,18 +92,30 @@ TEST(Attack, TheErrorOfAnAttackedSet) {
   EXPECT_TRUE(model->is_training()) << "put back";
 }
 
-TEST(ClassErrors, TheWorstClassOverBatches) {
-  metrics::ClassErrors errors;
+TEST(ErrorsByPart, TheWorstClassOverBatches) {
+  metrics::ErrorsByPart errors;
   EXPECT_FALSE(errors.worst());
   const auto add = [&](const std::vector<std::int64_t>& found, const std::vector<std::int64_t>& labels) {
-    errors.add(torch::one_hot(torch::tensor(found), 4), torch::tensor(labels));
+    errors.add(torch::one_hot(torch::tensor(found), 4), torch::tensor(labels), torch::tensor(labels));
   };
   add({0, 1, 1, 2}, {0, 1, 2, 2});  // one of two of class 2 is wrong
   add({1, 0, 2}, {1, 1, 2});  // and one of three of class 1, and now one of three of class 2; 3 has none
   add({2, 2}, {2, 2});
   ASSERT_TRUE(errors.worst());
-  EXPECT_EQ(errors.worst()->label, 1);
+  EXPECT_EQ(errors.worst()->part, 1);
   EXPECT_NEAR(errors.worst()->error_pct, 100.0 / 3, 1e-12);
+}
+
+TEST(ErrorsByPart, PartsThatAreNoClasses) {
+  metrics::ErrorsByPart errors;
+  const torch::Tensor scores = torch::one_hot(torch::tensor({0, 1, 1, 0}), 2);
+  // Right, wrong, right, wrong; in the parts 2, 2, 0, 5.
+  errors.add(scores, torch::tensor({0, 0, 1, 1}), torch::tensor({2, 2, 0, 5}));
+  EXPECT_EQ(errors.error_pct(0), 0);
+  EXPECT_EQ(errors.error_pct(1), std::nullopt);
+  EXPECT_EQ(errors.error_pct(2), 50);
+  EXPECT_EQ(errors.error_pct(5), 100);
+  EXPECT_EQ(errors.error_pct(6), std::nullopt);
 }
 
 TEST(Corruption, TheChangeOfEachPicture) {

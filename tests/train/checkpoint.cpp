@@ -32,7 +32,8 @@ struct Saved {
     }
     state.step = 17;
     state.epoch = {100, 90, 0.1 + 0.2};
-    state.best = Best{1, 2.5};
+    state.best = Best{1, 12, 2.5};
+    state.target = Reached{9, 0.25};
     state.metrics_bytes = 321;
     save_checkpoint(scratch.path() / "last", *network.module, optimizer, state);
   }
@@ -54,6 +55,9 @@ TEST(Checkpoint, BringsEverythingBack) {
   EXPECT_EQ(state.epoch.correct, 90);
   EXPECT_EQ(state.epoch.loss_sum, 0.1 + 0.2) << "doubles come back to the last bit";
   EXPECT_EQ(state.best->validation_error_pct, 2.5);
+  EXPECT_EQ(state.best->step, 12);
+  EXPECT_EQ(state.target->step, 9);
+  EXPECT_EQ(state.target->training_seconds, 0.25);
   EXPECT_EQ(state.metrics_bytes, 321);
   EXPECT_EQ(distance(torch::rand({3}), expected), 0) << "the generator goes on where it was";
   EXPECT_EQ(to_safetensors(state_of(*other.module)), to_safetensors(state_of(*saved.network.module)));

@@ -9,72 +9,26 @@
 #include <refnorm/base/file.h>
 #include <refnorm/base/json.h>
 #include <refnorm/base/text.h>
-#include <refnorm/train/tensor_file.h>
 #include <refnorm/train/trainer.h>
 
 #include "tests/base/helpers.h"
 #include "tests/support/tensors.h"
-#include "tests/train/toy.h"
+#include "tests/train/toy_run.h"
 
 namespace refnorm::train {
 namespace {
 
 using refnorm::testing::distance;
 using refnorm::testing::message_of;
+using refnorm::testing::metrics_of;
+using refnorm::testing::run_toy;
+using refnorm::testing::Stop;
 using refnorm::testing::TemporaryFolder;
 using refnorm::testing::toy_network;
+using refnorm::testing::toy_settings;
 using refnorm::testing::ToySet;
 
 namespace fs = std::filesystem;
-
-TrainSettings toy_settings() {
-  TrainSettings settings;
-  settings.epochs = 3;
-  settings.batch_size = 16;
-  settings.lr = 0.05;
-  settings.schedule = "cosine";
-  settings.warmup_epochs = 0.5;
-  settings.checkpoint_every = 4;
-  settings.log_every = 3;
-  return settings;
-}
-
-struct Stop : std::exception {};
-
-/// A run of its own: everything is made anew, as another process would. `stop_after` ends it like a kill,
-/// after that step.
-Outcome run_toy(const fs::path& folder, const std::string& norm, bool resume, std::int64_t stop_after = -1,
-                TrainSettings settings = toy_settings(), std::string* weights = nullptr,
-                const std::string& batches = "iid") {
-  const ToySet train(200);
-  const ToySet validation(40);
-  const Network network = toy_network(norm);
-  const auto sampler = data::make_sampler(batches, data::keys_of(train), settings.batch_size, 1);
-  std::vector<std::int64_t> reference_indices{1, 2, 3, 4, 5, 6, 7, 8};
-  ReferenceKeeper reference(ModelView(*network.module, network.forward),
-                            train.batch(reference_indices).images);
-  torch::manual_seed(4);
-  Trainer trainer(network, reference, {&train, &validation, sampler.get()}, settings, {}, folder);
-  Hooks hooks;
-  hooks.after_step = [&](const RunState& state, double) {
-    if (state.step == stop_after) throw Stop();
-  };
-  const Outcome outcome = trainer.run(resume, hooks);
-  if (weights != nullptr) *weights = to_safetensors(state_of(*network.module));
-  return outcome;
-}
-
-/// metrics.jsonl without the times.
-std::string metrics_of(const fs::path& folder) {
-  std::string out;
-  for (const std::string& line : split(read_file(folder / "metrics.jsonl"), '\n')) {
-    if (line.empty()) continue;
-    Json json = parse_json(line, "metrics.jsonl");
-    json.erase("time");
-    out += json.dump() + "\n";
-  }
-  return out;
-}
 
 TEST(Trainer, LearnsAndWritesWhatItSaw) {
   const TemporaryFolder scratch;
