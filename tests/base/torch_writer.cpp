@@ -18,12 +18,12 @@ PickleWriter& PickleWriter::raw(std::string_view operations) {
 }
 
 PickleWriter& PickleWriter::text(std::string_view text) {
-  return raw("X" + little(text.size(), 4) + std::string(text));
+  return raw("X").raw(little(text.size(), 4)).raw(text);
 }
 
 PickleWriter& PickleWriter::integer(std::int64_t value) {
-  if (value >= 0 && value < 256) return raw("K" + little(static_cast<std::uint64_t>(value), 1));
-  return raw("\x8a\x08" + little(static_cast<std::uint64_t>(value), 8));
+  if (value >= 0 && value < 256) return raw("K").raw(little(static_cast<std::uint64_t>(value), 1));
+  return raw("\x8a\x08").raw(little(static_cast<std::uint64_t>(value), 8));
 }
 
 PickleWriter& PickleWriter::integers(const std::vector<std::int64_t>& values) {
@@ -33,7 +33,7 @@ PickleWriter& PickleWriter::integers(const std::vector<std::int64_t>& values) {
 }
 
 PickleWriter& PickleWriter::global(std::string_view module, std::string_view name) {
-  return raw("c" + std::string(module) + "\n" + std::string(name) + "\n");
+  return raw("c").raw(module).raw("\n").raw(name).raw("\n");
 }
 
 PickleWriter& PickleWriter::ordered_dict() {
