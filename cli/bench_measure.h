@@ -32,7 +32,7 @@ struct Measured {
   NormCase what;
   Rounds ours, libtorch, floor, two_sweeps;
   std::optional<Rounds> onednn, cached;
-  std::optional<Rounds> bound;                   ///< the longer of floor (two sweeps in channels_last) and cached
+  std::optional<Rounds> bound;  ///< the longer of floor (two sweeps in channels_last) and cached
   double forward_bytes = 0, backward_bytes = 0;  ///< the floor's traffic
   std::vector<std::string> notes;                ///< peers that were left out, and why
 

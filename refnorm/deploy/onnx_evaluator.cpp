@@ -148,8 +148,11 @@ Tensor OnnxEvaluator::operator()(const Tensor& images) const {
       values[step.output] = compute(step, values);
     } catch (const c10::Error& error) {
       const std::string what = error.what_without_backtrace();
-      user_error("{}: node '{}' ({}) cannot be computed: {}", origin_, step.name, step.op,
-                 what.substr(0, what.find('\n')));
+      user_error("{}: node '{}' ({}) cannot be computed: {}", origin_, printable(step.name), step.op,
+                 printable(what.substr(0, what.find('\n')), 200));
+    } catch (const std::out_of_range&) {
+      user_error("{}: node '{}' ({}) has too few inputs or an empty attribute", origin_, printable(step.name),
+                 step.op);
     }
   }
   const auto found = values.find(output_);
@@ -158,6 +161,7 @@ Tensor OnnxEvaluator::operator()(const Tensor& images) const {
 }
 
 Tensor OnnxEvaluator::convolution(const Step& step, const std::vector<Tensor>& in) {
+  if (in.at(1).dim() < 3) user_error("node '{}': a weight of {} axes", printable(step.name), in[1].dim());
   const auto axes = static_cast<std::size_t>(in.at(1).dim() - 2);
   const std::vector<std::int64_t> ones(axes, 1);
   const std::vector<std::int64_t> zeros(axes, 0);

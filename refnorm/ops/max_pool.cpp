@@ -78,8 +78,9 @@ class MaxPool : public torch::autograd::Function<MaxPool> {
 
 Tensor max_pool_2x2(const Tensor& x) {
   // A recording of the network knows LibTorch's operator.
-  const bool fast = !at::tracer::impl::is_dispatch_enabled() && x.is_cpu() && x.scalar_type() == torch::kFloat && x.dim() == 4 && x.is_contiguous() &&
-                    x.numel() > 0 && x.size(2) >= 2 && x.size(3) >= 2;
+  const bool fast = !at::tracer::impl::is_dispatch_enabled() && x.is_cpu() &&
+                    x.scalar_type() == torch::kFloat && x.dim() == 4 && x.is_contiguous() && x.numel() > 0 &&
+                    x.size(2) >= 2 && x.size(3) >= 2;
   return fast ? MaxPool::apply(x) : torch::max_pool2d(x, 2);
 }
 

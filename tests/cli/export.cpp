@@ -74,7 +74,8 @@ TEST_F(Export, WeightsAreNamedAsInPyTorch) {
 
 TEST_F(Export, PyTorchLoadsTheWeights) {
   const std::string script = REFNORM_SOURCE "/tests/cli/pytorch_loads.py";
-  if (!Subprocess({REFNORM_PYTHON, "-c", "import torch"}).wait().ok()) GTEST_SKIP() << "no Python with torch here (python3-torch)";
+  if (!Subprocess({REFNORM_PYTHON, "-c", "import torch"}).wait().ok())
+    GTEST_SKIP() << "no Python with torch here (python3-torch)";
   const double error = trained(train("run")).at("test_error_pct");
   exported("run", "folded.safetensors");
   exported("run", "plain.safetensors", {"--no-fold"});

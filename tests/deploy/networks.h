@@ -13,10 +13,9 @@
 
 namespace refnorm::deploy::testing {
 
-inline const std::string kNorms[] = {
-    "none",     "bn",        "rbn",     "rbn:fixed", "rbn:moving,weight=0.3",
-    "rbn:live", "brn",       "ln",      "in",        "gn:2",
-    "sn",       "frozen_bn", "ghost:4", "vbn"};
+inline const std::string kNorms[] = {"none",     "bn",        "rbn",     "rbn:fixed", "rbn:moving,weight=0.3",
+                                     "rbn:live", "brn",       "ln",      "in",        "gn:2",
+                                     "sn",       "frozen_bn", "ghost:4", "vbn"};
 
 inline ModelDescription description() {
   ModelDescription description;
