@@ -3,6 +3,7 @@
 include(CMakePackageConfigHelpers)
 set(refnorm_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/refnorm)
 
+install(TARGETS refnorm_onnx EXPORT refnormTargets)
 install(EXPORT refnormTargets NAMESPACE refnorm:: DESTINATION ${refnorm_package_folder})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/refnormConfig.cmake.in
                               ${PROJECT_BINARY_DIR}/refnormConfig.cmake
