@@ -20,7 +20,7 @@ Command eval_command(CLI::App& parent) {
   app->add_option("run", arguments->run, "A run folder, as refnorm train leaves it")
       ->required()
       ->type_name("RUN");
-  app->add_option("--data", arguments->request.data_path, "Folder of the data set (default: the run's)")
+  app->add_option("--data", arguments->request.of.data_path, "Folder of the data set (default: the run's)")
       ->type_name("DIR");
   app->add_option(
          "--statistics", arguments->request.statistics,
@@ -28,12 +28,12 @@ Command eval_command(CLI::App& parent) {
          "(default: all three)")
       ->check(CLI::IsMember({"running", "population", "batch"}))
       ->type_name("MODE");
-  app->add_option("--checkpoint", arguments->request.checkpoint,
+  app->add_option("--checkpoint", arguments->request.of.checkpoint,
                   "last, or best: of the lowest validation error (default: last)")
       ->check(CLI::IsMember({"last", "best"}))
       ->type_name("last|best");
-  add_threads(*app, arguments->request.threads, "Threads to compute with (default: the run's)");
-  add_device(*app, arguments->request.device);
+  add_threads(*app, arguments->request.of.threads, "Threads to compute with (default: the run's)");
+  add_device(*app, arguments->request.of.device);
   return {app, [arguments] {
             const Json result = experiment::evaluate_run(arguments->run, arguments->request);
             return Answer{result, errors_in_words(result)};

@@ -9,7 +9,6 @@
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/run.h>
 #include <refnorm/experiment/test_error.h>
-#include <refnorm/train/autocast.h>
 #include <refnorm/train/trainer.h>
 
 namespace refnorm::experiment {
@@ -84,24 +83,6 @@ train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, con
                                          : ""));
   };
   return trainer.run(resume, hooks);
-}
-
-/// The last checkpoint's reference is as old as its last refresh, and the run's own test errors are those of
-/// one taken again, for Algorithm 3's pass.
-void refresh_reference(Assembly& assembly) {
-  const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
-  assembly.reference().refresh();
-}
-
-/// Statistics that do not fit the model are the file's fault.
-PopulationStatistics stored_population(const fs::path& file, torch::nn::Module& model) {
-  PopulationStatistics population = read_population(file, model);
-  try {
-    for (const PopulationReading reading : kPopulationReadings) set_population(model, population, reading);
-  } catch (const UserError& error) {
-    user_error("{}: {}", file.string(), error.what());
-  }
-  return population;
 }
 
 Json describe(const Recipe& recipe, const Assembly& assembly) {
@@ -242,31 +223,12 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
 }
 
 Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
-  if (!fs::exists(folder / "config.toml"))
-    user_error("{}: not a run folder, it has no config.toml", folder.string());
-  Recipe recipe = read_recipe(folder / "config.toml");
-  if (request.threads > 0) recipe.run.threads = request.threads;
-  if (!request.data_path.empty()) recipe.data.path = request.data_path;
-  if (!request.device.empty()) recipe.run.device = request.device;
-  prepare_process(recipe);
-  const fs::path checkpoint = folder / request.checkpoint;
-  if (!train::has_checkpoint(checkpoint))
-    user_error("{}: the run has no such checkpoint", checkpoint.string());
-  Assembly assembly(recipe);
-  train::load_checkpoint_model(checkpoint, *assembly.network().module);
-
-  refresh_reference(assembly);
-
-  const fs::path stored = folder / "population.safetensors";
+  const TrainedRun run = load_trained(folder, request.of);
   PopulationStatistics population;
-  if (assembly.has_batch_statistics() && (request.statistics.empty() || request.statistics == "population")) {
-    population = request.checkpoint == "last" && fs::exists(stored)
-                     ? stored_population(stored, *assembly.network().module)
-                     : collect_population(assembly, recipe);
-  }
-  Json result = describe(recipe, assembly);
-  result["checkpoint"] = request.checkpoint;
-  result.update(test_errors(assembly, recipe, population, request.statistics));
+  if (request.statistics.empty() || request.statistics == "population") population = run.population();
+  Json result = describe(run.recipe, *run.assembly);
+  result["checkpoint"] = run.checkpoint;
+  result.update(test_errors(*run.assembly, run.recipe, population, request.statistics));
   return result;
 }
 

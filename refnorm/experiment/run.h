@@ -6,6 +6,7 @@
 #include <refnorm/base/error.h>
 #include <refnorm/base/json.h>
 #include <refnorm/experiment/recipe.h>
+#include <refnorm/experiment/trained_run.h>
 
 namespace refnorm::experiment {
 
@@ -30,11 +31,8 @@ void check_same_recipe(const std::filesystem::path& config, const Recipe& wanted
 Json read_run_result(const std::filesystem::path& file);
 
 struct EvaluationRequest {
-  std::string checkpoint = "last";  ///< or "best"
-  std::string data_path;            ///< empty: the run's own
-  std::string statistics;           ///< running | population | batch; empty: all that the norm has
-  std::int64_t threads = 0;
-  std::string device;
+  TrainedRequest of;
+  std::string statistics;  ///< running | population | batch; empty: all that the norm has
 };
 
 /// Test error of a trained run by statistics; population statistics are the stored ones for the last

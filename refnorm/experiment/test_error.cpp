@@ -19,13 +19,6 @@ constexpr std::int64_t kTestBatch = 1000;
 /// Training samples on which training mode and evaluation are compared.
 constexpr std::int64_t kSameSamples = 5000;
 
-PopulationReading reading_of(const std::string& name) {
-  for (const PopulationReading reading : kPopulationReadings) {
-    if (to_string(reading) == name) return reading;
-  }
-  user_error("population.reading: '{}' is not known", name);
-}
-
 std::string entry_name(const std::string& layer, PopulationReading reading, const char* what) {
   return fmt::format("{}/{}/{}", layer, to_string(reading), what);
 }
@@ -38,11 +31,18 @@ Statistics use_chosen_statistics(Assembly& assembly, const Recipe& recipe,
     assembly.reference().prepare_evaluation();
   }
   if (!assembly.has_batch_statistics()) return Statistics::kByMode;
-  set_population(*assembly.network().module, population, reading_of(recipe.population.reading));
+  set_population(*assembly.network().module, population, reading_of(recipe));
   return Statistics::kPopulation;
 }
 
 }  // namespace
+
+PopulationReading reading_of(const Recipe& recipe) {
+  for (const PopulationReading reading : kPopulationReadings) {
+    if (to_string(reading) == recipe.population.reading) return reading;
+  }
+  user_error("population.reading: '{}' is not known", recipe.population.reading);
+}
 
 void write_population(const std::filesystem::path& file, const PopulationStatistics& population) {
   Safetensors content;
@@ -112,7 +112,7 @@ Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStati
       set_population(*assembly.network().module, population, reading);
       by_reading[std::string(to_string(reading))] = error_by(Statistics::kPopulation, kTestBatch);
     }
-    const PopulationReading chosen = reading_of(recipe.population.reading);
+    const PopulationReading chosen = reading_of(recipe);
     set_population(*assembly.network().module, population, chosen);
     by_statistics["population"] = by_reading[recipe.population.reading];
   }

@@ -15,6 +15,9 @@ void write_population(const std::filesystem::path& file, const PopulationStatist
 /// Throws UserError unless the file has every reading of every layer of `model`, each of the layer's size.
 PopulationStatistics read_population(const std::filesystem::path& file, const torch::nn::Module& model);
 
+/// The recipe's reading of Algorithm 3. Throws UserError for an unknown name.
+PopulationReading reading_of(const Recipe& recipe);
+
 /// Algorithm 3's pass as the recipe has it: over the run's own batches of the epoch after the last.
 PopulationStatistics collect_population(Assembly& assembly, const Recipe& recipe);
 
