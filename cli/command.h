@@ -32,9 +32,13 @@ Command sweep_command(CLI::App& parent);
 Command eval_command(CLI::App& parent);
 Command export_command(CLI::App& parent);
 Command convert_command(CLI::App& parent);
+Command predict_command(CLI::App& parent);
 Command report_command(CLI::App& parent);
 Command list_command(CLI::App& parent);
 Command bench_command(CLI::App& parent);
+
+/// One line on standard error, `refnorm: error: MESSAGE`.
+void print_error(const std::string& message);
 
 /// Options that several subcommands share, with the same words.
 void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what);

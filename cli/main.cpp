@@ -34,18 +34,8 @@ constexpr const char* kDescription =
     "  then open runs/first/report.html\n\n"
     "Exit status: 0 done, 1 failed while working, 2 an argument or a file is wrong.";
 
-/// An error is one line, whatever the names in it are made of.
-std::string in_one_line(const std::string& message) {
-  std::string out;
-  for (const char c : message) {
-    const auto code = static_cast<unsigned char>(c);
-    out += code < 0x20 || code == 0x7f ? fmt::format("\\x{:02x}", code) : std::string(1, c);
-  }
-  return out;
-}
-
 int complain(const std::string& message, int status) {
-  fmt::print(stderr, "refnorm: error: {}\n", in_one_line(message));
+  print_error(message);
   return status;
 }
 
@@ -144,10 +134,10 @@ int main_without_net(int argc, char** argv) {
   app.set_help_flag("-h,--help", "Print this help and exit; each command has its own");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
-  const std::vector<Command> commands{fetch_command(app),   train_command(app),  compare_command(app),
-                                      sweep_command(app),   eval_command(app),   export_command(app),
-                                      convert_command(app), report_command(app), list_command(app),
-                                      bench_command(app)};
+  const std::vector<Command> commands{fetch_command(app),   train_command(app),   compare_command(app),
+                                      sweep_command(app),   eval_command(app),    predict_command(app),
+                                      export_command(app),  convert_command(app), report_command(app),
+                                      list_command(app),    bench_command(app)};
   bool json = false;
   add_common_flags(commands, version, json);
   check_command_name(std::span(argv, static_cast<std::size_t>(argc)).subspan(1), commands, "refnorm");

@@ -1,6 +1,19 @@
+#include <cstdio>
+
+#include <fmt/format.h>
+
 #include "command.h"
 
 namespace refnorm::cli {
+
+void print_error(const std::string& message) {
+  std::string line;  // whatever the names in it are made of
+  for (const char c : message) {
+    const auto code = static_cast<unsigned char>(c);
+    line += code < 0x20 || code == 0x7f ? fmt::format("\\x{:02x}", code) : std::string(1, c);
+  }
+  fmt::print(stderr, "refnorm: error: {}\n", line);
+}
 
 void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what) {
   const CLI::Validator named(

@@ -83,4 +83,15 @@ std::string printable(std::string_view text, std::size_t longest) {
   return out;
 }
 
+std::string one_line(std::string_view text, std::size_t longest) {
+  std::string out;
+  for (const char c : text) {
+    const bool blank = c == ' ' || (c >= '\t' && c <= '\r');
+    if (!blank) out += c;
+    if (blank && !out.empty() && out.back() != ' ') out += ' ';
+  }
+  while (!out.empty() && (out.back() == ' ' || out.back() == '.')) out.pop_back();
+  return printable(out, longest);
+}
+
 }  // namespace refnorm

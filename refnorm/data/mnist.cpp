@@ -51,16 +51,21 @@ class BytePictures : public ImageSet {
 
 }  // namespace
 
+MnistFacts mnist_facts(const std::string& kind) {
+  if (kind == "fashion-mnist") {
+    return {{"T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+             "ankle boot"},
+            0.2860,
+            0.3530};
+  }
+  return {{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, 0.1307, 0.3081};
+}
+
 TrainAndTest load_mnist(const std::filesystem::path& folder, const std::string& kind) {
-  const bool fashion = kind == "fashion-mnist";
-  const double mean = fashion ? 0.2860 : 0.1307;
-  const double deviation = fashion ? 0.3530 : 0.3081;
-  const std::vector<std::string> names =
-      fashion ? std::vector<std::string>{"T-shirt/top", "trouser", "pullover", "dress", "coat",
-                                         "sandal",      "shirt",   "sneaker",  "bag",   "ankle boot"}
-              : std::vector<std::string>{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  const MnistFacts facts = mnist_facts(kind);
   const auto load = [&](const char* part) {
-    return std::make_shared<BytePictures>(read_mnist_files(folder, part, kind), mean, deviation, names);
+    return std::make_shared<BytePictures>(read_mnist_files(folder, part, kind), facts.mean, facts.deviation,
+                                          facts.class_names);
   };
   return {load("train"), load("t10k")};
 }

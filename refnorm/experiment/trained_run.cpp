@@ -18,8 +18,12 @@ void refresh_reference(Assembly& assembly) {
   assembly.reference().refresh();
 }
 
-/// Statistics that do not fit the model are the file's fault.
-PopulationStatistics stored_population(const fs::path& file, torch::nn::Module& model) {
+}  // namespace
+
+PopulationStatistics stored_population(const fs::path& folder, const std::string& checkpoint,
+                                       torch::nn::Module& model) {
+  const fs::path file = folder / "population.safetensors";
+  if (checkpoint != "last" || !fs::exists(file)) return {};
   PopulationStatistics population = read_population(file, model);
   try {
     for (const PopulationReading reading : kPopulationReadings) set_population(model, population, reading);
@@ -29,16 +33,13 @@ PopulationStatistics stored_population(const fs::path& file, torch::nn::Module& 
   return population;
 }
 
-}  // namespace
-
 PopulationStatistics TrainedRun::population() const {
   if (!assembly->has_batch_statistics()) return {};
-  const fs::path stored = folder / "population.safetensors";
-  return checkpoint == "last" && fs::exists(stored) ? stored_population(stored, *assembly->network().module)
-                                                    : collect_population(*assembly, recipe);
+  PopulationStatistics stored = stored_population(folder, checkpoint, *assembly->network().module);
+  return stored.empty() ? collect_population(*assembly, recipe) : stored;
 }
 
-TrainedRun load_trained(const fs::path& folder, const TrainedRequest& request) {
+Recipe open_run(const fs::path& folder, const TrainedRequest& request) {
   if (!fs::exists(folder / "config.toml"))
     user_error("{}: not a run folder, it has no config.toml", folder.string());
   Recipe recipe = read_recipe(folder / "config.toml");
@@ -50,8 +51,13 @@ TrainedRun load_trained(const fs::path& folder, const TrainedRequest& request) {
   const fs::path checkpoint = folder / request.checkpoint;
   if (!train::has_checkpoint(checkpoint))
     user_error("{}: the run has no such checkpoint", checkpoint.string());
+  return recipe;
+}
+
+TrainedRun load_trained(const fs::path& folder, const TrainedRequest& request) {
+  const Recipe recipe = open_run(folder, request);
   TrainedRun run{recipe, std::make_unique<Assembly>(recipe), folder, request.checkpoint};
-  train::load_checkpoint_model(checkpoint, *run.assembly->network().module);
+  train::load_checkpoint_model(folder / request.checkpoint, *run.assembly->network().module);
   refresh_reference(*run.assembly);
   return run;
 }

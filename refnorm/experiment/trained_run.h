@@ -30,6 +30,15 @@ struct TrainedRun {
   std::string checkpoint;
 };
 
+/// The recipe of a run folder as the request changes it, with this process made ready to compute by it.
+/// Throws UserError where the folder holds no run or no such checkpoint.
+Recipe open_run(const std::filesystem::path& folder, const TrainedRequest& request);
+
+/// What training left of Algorithm 3's statistics: empty where it left none, or not for that checkpoint.
+/// Throws UserError where the file does not fit the model.
+PopulationStatistics stored_population(const std::filesystem::path& folder, const std::string& checkpoint,
+                                       torch::nn::Module& model);
+
 /// Throws UserError where the folder holds no run or no such checkpoint, or a file of it is damaged.
 TrainedRun load_trained(const std::filesystem::path& folder, const TrainedRequest& request);
 

@@ -27,6 +27,14 @@ TEST(Suggestion, NamesTheNearestOrAll) {
   EXPECT_EQ(suggestion("something-else", {"mnist", "coco"}), "; known are: mnist, coco");
 }
 
+TEST(OneLine, FoldsWhiteSpaceAndEscapesTheRest) {
+  EXPECT_EQ(one_line("Bad node.\n\n==> Context:\tnode 'a'. \n"), "Bad node. ==> Context: node 'a'");
+  EXPECT_EQ(one_line(" \n a"), "a");
+  EXPECT_EQ(one_line("\x01"), "\\x01");
+  EXPECT_EQ(one_line(""), "");
+  EXPECT_LT(one_line(std::string(1000, 'x'), 50).size(), 60U);
+}
+
 TEST(Split, KeepsEmptyParts) {
   EXPECT_EQ(split("a,,b,", ','), (std::vector<std::string>{"a", "", "b", ""}));
   EXPECT_EQ(split("", ','), (std::vector<std::string>{""}));

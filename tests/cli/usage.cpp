@@ -10,7 +10,7 @@ namespace {
 
 using namespace testing;
 
-const Words kCommands{"fetch", "train", "compare", "eval", "report", "list", "bench"};
+const Words kCommands{"fetch", "train", "compare", "eval", "predict", "report", "list", "bench"};
 
 TEST(Usage, HelpOfEveryCommand) {
   const Ended all = run_program({"--help"});
