@@ -49,7 +49,8 @@ FileNetwork from_onnx(const fs::path& file) {
   }
   try {
     const deploy::OnnxEvaluator evaluator(bytes, file.string());
-    return {description_from(evaluator.metadata(), file.string()), evaluator, "LibTorch, node by node"};
+    return {deploy::description_from(evaluator.metadata(), file.string()), evaluator,
+            "LibTorch, node by node"};
   } catch (const UserError&) {
     throw UserError(lacking);  // neither can; what the runtime says is of more use
   }
