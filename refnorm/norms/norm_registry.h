@@ -19,6 +19,9 @@ class OptionReader {
   std::optional<std::string> word(const std::vector<std::string>& words);
   std::optional<std::string> text(const std::string& name, const std::vector<std::string>& allowed);
   std::optional<double> number(const std::string& name, double low, double high);
+  /// The same, where a word may stand for "nothing": then an optional without a number.
+  std::optional<std::optional<double>> number_or(const std::string& word, const std::string& name, double low,
+                                                 double high);
   std::optional<std::int64_t> count(const std::string& name, std::int64_t low);
   /// Throws UserError for an option that was not read.
   void done() const;

@@ -146,6 +146,14 @@ std::optional<double> OptionReader::number(const std::string& name, double low, 
   return parsed;
 }
 
+std::optional<std::optional<double>> OptionReader::number_or(const std::string& word, const std::string& name,
+                                                             double low, double high) {
+  const std::string* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  if (*value == word) return std::optional<double>();
+  return number(name, low, high);
+}
+
 std::optional<std::int64_t> OptionReader::count(const std::string& name, std::int64_t low) {
   const std::string* value = find(name);
   if (value == nullptr) return std::nullopt;

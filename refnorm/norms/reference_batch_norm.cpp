@@ -184,12 +184,13 @@ NormEntry reference_batch_norm_entry() {
       {"live", "the reference batch goes through the network beside every batch: Algorithm 2 to the letter"},
       {"moving", "no reference batch: moving averages of the layer's own statistics (a control)"},
       {"every=K", "steps between two captures of a refreshed reference (10)"},
-      {"weight=W", "the reference's weight lambda_1, 0 to 1 (1/(m+1), m the samples in the batch)"},
+      {"weight=W",
+       "the reference's weight lambda_1, 0 to 1, or `paper`: 1/(m+1), m the samples in the batch (0.3)"},
       {"variance=linear|mixture", "eq. 16 as printed, or the variance of the blended distribution (linear)"},
       {"ref_momentum=M", "weight of the newest batch in a moving reference (0.01)"},
   };
   return {{"rbn", "reference batch normalization",
-           "as bn, by mu' = (1 − w)·mu_B + w·mu_ref, var' = (1 − w)·var_B + w·var_ref, w = 1/(m+1)",
+           "as bn, by mu' = (1 − w)·mu_B + w·mu_ref, var' = (1 − w)·var_B + w·var_ref, w = 0.3",
            "the paper's Algorithm 2, eq. 11-16", running_options(std::move(options))},
           [](OptionReader& reader, std::int64_t channels, int dims) {
             ReferenceBatchNormOptions given(channels);
@@ -202,7 +203,8 @@ NormEntry reference_batch_norm_entry() {
                                                     : Reference::kRefreshed);
             }
             if (const auto every = reader.count("every", 1)) given.refresh_every(*every);
-            if (const auto weight = reader.number("weight", 0, 1)) given.reference_weight(*weight);
+            if (const auto weight = reader.number_or("paper", "weight", 0, 1))
+              given.reference_weight(*weight);
             if (reader.text("variance", {"linear", "mixture"}) == "mixture")
               given.variance(VarianceBlend::kMixture);
             if (const auto momentum = reader.number("ref_momentum", 0, 1))

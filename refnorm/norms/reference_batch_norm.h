@@ -24,8 +24,9 @@ struct ReferenceBatchNormOptions {
   TORCH_ARG(Reference, reference) = Reference::kRefreshed;
   /// Steps between two captures of a refreshed reference.
   TORCH_ARG(std::int64_t, refresh_every) = 10;
-  /// lambda_1, in [0, 1]; nothing: 1/(m+1) with m the samples in the batch (eq. 13).
-  TORCH_ARG(std::optional<double>, reference_weight) = std::nullopt;
+  /// lambda_1, in [0, 1]; nothing: the paper's 1/(m+1) with m the samples in the batch (eq. 13), which fades
+  /// where batches are large. The default is what did best (docs/findings.md).
+  TORCH_ARG(std::optional<double>, reference_weight) = 0.3;
   TORCH_ARG(VarianceBlend, variance) = VarianceBlend::kLinear;
   /// Weight of the newest batch in a moving reference (a plain average until there are as many batches).
   TORCH_ARG(double, reference_momentum) = 0.01;
@@ -42,19 +43,20 @@ struct BatchNormOptions {
 /// Reference batch normalization (Algorithm 2) of x[N, C, *], and, with reference weight 0, batch
 /// normalization (Algorithm 1):
 ///
-///     mu'  = l2·mu_B  + l1·mu_ref,   var' = l2·var_B + l1·var_ref,   l1 = 1/(m+1), l2 = 1 − l1   (eq. 13-16)
+///     mu'  = l2·mu_B  + l1·mu_ref,   var' = l2·var_B + l1·var_ref,   l2 = 1 − l1   (eq. 14-16)
 ///     y    = weight · (x − mu') / sqrt(var' + eps) + bias
 ///
-/// m is the number of samples, x.size(0); mu_B, var_B (biased) are over all axes but the second. Gradients
-/// flow through mu_B and var_B; the reference is a constant except in live mode. Running averages are those
-/// of mu' and of var'·n/(n−1), n values a channel (var' itself where n = 1): with weight 0, PyTorch's.
+/// l1 is the reference weight; the paper's is 1/(m+1), m the number of samples, x.size(0) (eq. 13). mu_B,
+/// var_B (biased) are over all axes but the second. Gradients flow through mu_B and var_B; the reference is a
+/// constant except in live mode. Running averages are those of mu' and of var'·n/(n−1), n values a channel
+/// (var' itself where n = 1): with weight 0, PyTorch's.
 ///
 /// State: weight, bias [C]; running_mean, running_var [C], num_batches_tracked (int64), as in PyTorch;
 /// ref_mean, ref_var [C], num_ref_captures (int64), the latter three only where the reference weight is not
 /// fixed to 0.
 ///
 /// Defined outcomes of hard cases:
-/// - a batch of one sample: l1 = 1/2; the variance is that of its positions;
+/// - a batch of one sample: the variance is that of its positions;
 /// - one value a channel (a dense layer and one sample): var_B = 0, the blend carries it; batch norm has
 /// nothing to
 ///   normalize by then and throws UserError in training;

@@ -107,7 +107,9 @@ TEST(NormSpec, KnowsEveryPolicyAndTheDefaults) {
   EXPECT_EQ(policy("rbn:fixed").reference(), Reference::kFixed);
   EXPECT_EQ(policy("rbn:live").reference(), Reference::kLive);
   EXPECT_EQ(policy("rbn").refresh_every(), 10);
-  EXPECT_FALSE(policy("rbn").reference_weight().has_value());
+  EXPECT_EQ(policy("rbn").reference_weight(), 0.3);
+  EXPECT_EQ(policy("rbn:weight=0.5").reference_weight(), 0.5);
+  EXPECT_FALSE(policy("rbn:weight=paper").reference_weight().has_value());
 }
 
 TEST(NormSpec, FitsTheLayerToTheInput) {

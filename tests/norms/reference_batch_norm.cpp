@@ -31,7 +31,7 @@ void to_double(Layer& layer) {
 // l1 = 1/3, l2 = 2/3: mu' = 4/3 + 5/3 = 3, var' = 2/3 + 4/3 = 2. With eps = 2 the root is 2; gamma 3, beta 1:
 // y = 3·(1 − 3)/2 + 1 = -2 and 3·(3 − 3)/2 + 1 = 1.
 TEST(ReferenceBatchNorm, WorksTheExampleOfAlgorithm2) {
-  ReferenceBatchNorm1d layer(ReferenceBatchNormOptions(1).eps(2));
+  ReferenceBatchNorm1d layer(ReferenceBatchNormOptions(1).eps(2).reference_weight(std::nullopt));
   to_double(layer);
   {
     const torch::NoGradGuard no_grad;
@@ -48,11 +48,23 @@ TEST(ReferenceBatchNorm, WorksTheExampleOfAlgorithm2) {
   EXPECT_EQ(layer->num_batches_tracked.item<std::int64_t>(), 1);
 }
 
+// Unless the paper's weight is asked for, it is 0.3. With the same reference and batch: mu' = 0.7·2 + 0.3·5
+// = 2.9, var' = 0.7·1 + 0.3·4 = 1.9; eps = 2.1 makes the root 2: (1 − 2.9)/2 and (3 − 2.9)/2.
+TEST(ReferenceBatchNorm, WeighsTheReferenceByThreeTenths) {
+  ReferenceBatchNorm1d layer(ReferenceBatchNormOptions(1).eps(2.1).affine(false));
+  to_double(layer);
+  capture_reference(layer, column({3, 7}));
+  EXPECT_LT(distance(layer->forward(column({1, 3})), column({-0.95, 0.05})), 1e-15);
+}
+
 // The same with the between-means term: var' = 2 + 1/3·2/3·(2 − 5)^2 = 4; eps = 5 makes the root 3: (1 − 3)/3
 // and 0.
 TEST(ReferenceBatchNorm, MixtureAddsTheVarianceBetweenTheMeans) {
-  ReferenceBatchNorm1d layer(
-      ReferenceBatchNormOptions(1).eps(5).variance(VarianceBlend::kMixture).affine(false));
+  ReferenceBatchNorm1d layer(ReferenceBatchNormOptions(1)
+                                 .eps(5)
+                                 .reference_weight(std::nullopt)
+                                 .variance(VarianceBlend::kMixture)
+                                 .affine(false));
   to_double(layer);
   capture_reference(layer, column({3, 7}));
   EXPECT_LT(distance(layer->forward(column({1, 3})), column({-2.0 / 3, 0})), 1e-15);
@@ -219,7 +231,7 @@ TEST(ReferenceBatchNorm, HasTheReferenceInItsState) {
 TEST(ReferenceBatchNorm, NormalizesASingleValueByTheBlend) {
   // Reference {3, 7}; x = 1, m = 1: l1 = 1/2, mu' = (1 + 5)/2 = 3, var' = (0 + 4)/2 = 2, eps 2: (1 − 3)/2 =
   // -1.
-  ReferenceBatchNorm1d layer(ReferenceBatchNormOptions(1).eps(2));
+  ReferenceBatchNorm1d layer(ReferenceBatchNormOptions(1).eps(2).reference_weight(std::nullopt));
   to_double(layer);
   capture_reference(layer, column({3, 7}));
   EXPECT_LT(distance(layer->forward(column({1})), column({-1})), 1e-15);
