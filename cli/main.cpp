@@ -134,10 +134,10 @@ int main_without_net(int argc, char** argv) {
   app.set_help_flag("-h,--help", "Print this help and exit; each command has its own");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
-  const std::vector<Command> commands{fetch_command(app),   train_command(app),   compare_command(app),
-                                      sweep_command(app),   eval_command(app),    predict_command(app),
-                                      export_command(app),  convert_command(app), report_command(app),
-                                      list_command(app),    bench_command(app)};
+  const std::vector<Command> commands{fetch_command(app),  train_command(app),   compare_command(app),
+                                      sweep_command(app),  eval_command(app),    predict_command(app),
+                                      export_command(app), convert_command(app), report_command(app),
+                                      list_command(app),   bench_command(app)};
   bool json = false;
   add_common_flags(commands, version, json);
   check_command_name(std::span(argv, static_cast<std::size_t>(argc)).subspan(1), commands, "refnorm");
