@@ -91,7 +91,8 @@ void add_node(OnnxNodes& to, const Node& node) {
 
 }  // namespace
 
-std::string to_onnx(const Graph& graph, const ModelDescription& description) {
+std::string to_onnx(const Graph& graph, const ModelDescription& description,
+                    const std::map<std::string, std::string>& more_metadata) {
   onnx::ModelProto model;
   model.set_ir_version(kIrVersion);
   model.set_producer_name("refnorm");
@@ -99,7 +100,9 @@ std::string to_onnx(const Graph& graph, const ModelDescription& description) {
   auto* opset = model.add_opset_import();
   opset->set_domain("");
   opset->set_version(kOpset);
-  for (const auto& [key, value] : to_metadata(description)) {
+  std::map<std::string, std::string> metadata = to_metadata(description);
+  metadata.insert(more_metadata.begin(), more_metadata.end());
+  for (const auto& [key, value] : metadata) {
     auto* entry = model.add_metadata_props();
     entry->set_key(key);
     entry->set_value(value);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <numeric>
 
 #include <torch/torch.h>
@@ -114,37 +115,59 @@ Safetensors plain_state(const TrainedRun& run, const models::Classifier& plain,
   return state;
 }
 
-/// A file's bytes, and what they compute when they are read again.
+/// How a file is written, and what it computes when it is read again.
 struct Written {
-  std::string bytes;
+  /// With what is to be said of it beside its description.
+  std::function<std::string(const std::map<std::string, std::string>&)> bytes;
   Scorer scorer;
   std::string read_by;
 };
 
 Written as_onnx(const deploy::Graph& graph, const deploy::ModelDescription& description, const fs::path& to) {
-  std::string bytes = deploy::to_onnx(graph, description);
-  return {bytes, deploy::OnnxEvaluator(bytes, to.string()), "LibTorch, node by node"};
+  const auto bytes = [=](const std::map<std::string, std::string>& more) {
+    return deploy::to_onnx(graph, description, more);
+  };
+  return {bytes, deploy::OnnxEvaluator(bytes({}), to.string()), "LibTorch, node by node"};
+}
+
+std::string with_metadata(Safetensors content, const deploy::ModelDescription& description,
+                          const std::map<std::string, std::string>& more) {
+  content.metadata = to_metadata(description);
+  content.metadata.insert(more.begin(), more.end());
+  return to_safetensors(content);
 }
 
 Written as_folded_weights(const deploy::Graph& graph, const deploy::ModelDescription& description,
                           const fs::path& to) {
-  Safetensors content = deploy::weights_of(graph);
-  content.metadata = to_metadata(description);
-  std::string bytes = to_safetensors(content);
-  const Safetensors again = parse_safetensors(bytes, to.string(), Checksum::kRequired);
+  const Safetensors content = deploy::weights_of(graph);
+  const auto bytes = [=](const std::map<std::string, std::string>& more) {
+    return with_metadata(content, description, more);
+  };
+  const Safetensors again = parse_safetensors(bytes({}), to.string(), Checksum::kRequired);
   return {bytes, deploy::Executor(deploy::with_weights(graph, again, to.string())), "LibTorch, node by node"};
 }
 
 Written as_state(const TrainedRun& run, const ExportRequest& request, const PopulationStatistics& population,
                  const deploy::Graph& graph, const deploy::ModelDescription& description) {
   const auto network = plain_network(run, graph, description);
-  Safetensors content = plain_state(run, *network, population);
-  content.metadata = to_metadata(description);
-  std::string bytes = to_safetensors(content);
-  train::load_state(*network, parse_safetensors(bytes, request.to.string(), Checksum::kRequired),
+  const Safetensors content = plain_state(run, *network, population);
+  const auto bytes = [=](const std::map<std::string, std::string>& more) {
+    return with_metadata(content, description, more);
+  };
+  train::load_state(*network, parse_safetensors(bytes({}), request.to.string(), Checksum::kRequired),
                     request.to.string());
   return {bytes, [network](const Tensor& images) { return network->forward(images); },
           "a network of " + description.model + " that loaded it"};
+}
+
+/// What the comparison found, for the file and for the answer.
+Json in_numbers(const Comparison& found) {
+  return {{"test_samples", found.samples},
+          {"largest_difference", found.largest_difference},
+          {"largest_score", found.largest_score},
+          {"differing_predictions", found.differing},
+          {"test_error_pct",
+           {{"run", found.error_pct(found.wrong_before)}, {"file", found.error_pct(found.wrong_after)}}}};
 }
 
 std::string kind_of(const fs::path& to) {
@@ -180,21 +203,19 @@ Json export_run(const fs::path& folder, const ExportRequest& request) {
         fmt::format("{}: not written: its scores differ from the run's by up to {:.3g} (largest score "
                     "{:.3g}), which is more than rounding",
                     request.to.string(), found.largest_difference, found.largest_score));
-  write_file(request.to, written.bytes);
-  return {{"file", request.to.string()},
-          {"kind", kind},
-          {"bytes", written.bytes.size()},
-          {"checkpoint", run.checkpoint},
-          {"statistics", run.assembly->has_batch_statistics() ? Json(request.statistics) : Json(nullptr)},
-          {"folded", folded.into_before.size() + folded.into_after.size()},
-          {"kept", folded.kept},
-          {"test_samples", found.samples},
-          {"largest_difference", found.largest_difference},
-          {"largest_score", found.largest_score},
-          {"differing_predictions", found.differing},
-          {"test_error_pct",
-           {{"run", found.error_pct(found.wrong_before)}, {"file", found.error_pct(found.wrong_after)}}},
-          {"read_back_by", written.read_by}};
+  const Json numbers = in_numbers(found);
+  const std::string bytes = written.bytes({{"refnorm.check", numbers.dump()}});
+  write_file(request.to, bytes);
+  Json answer{{"file", request.to.string()},
+              {"kind", kind},
+              {"bytes", bytes.size()},
+              {"checkpoint", run.checkpoint},
+              {"statistics", run.assembly->has_batch_statistics() ? Json(request.statistics) : Json(nullptr)},
+              {"folded", folded.into_before.size() + folded.into_after.size()},
+              {"kept", folded.kept},
+              {"read_back_by", written.read_by}};
+  answer.update(numbers);
+  return answer;
 }
 
 }  // namespace refnorm::experiment

@@ -108,7 +108,8 @@ TEST(Pictures, Jpeg) {
 std::string turned(const std::string& jpeg) {
   using namespace std::string_literals;
   const std::string tiff = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"s;
-  const std::string body = "Exif\0\0"s + tiff;
+  std::string body = "Exif\0\0"s;
+  body.append(tiff);
   const auto length = body.size() + 2;
   return jpeg.substr(0, 2) + "\xff\xe1"s + static_cast<char>(length >> 8) + static_cast<char>(length & 0xff) +
          body + jpeg.substr(2);

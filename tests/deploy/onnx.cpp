@@ -1,3 +1,6 @@
+#include <random>
+#include <set>
+
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
 #include <torch/torch.h>
@@ -5,6 +8,7 @@
 #include <refnorm/base/error.h>
 #include <refnorm/deploy/fold.h>
 #include <refnorm/deploy/onnx_evaluator.h>
+#include <refnorm/deploy/onnx_network.h>
 #include <refnorm/deploy/onnx_writer.h>
 
 #include "tests/deploy/networks.h"
@@ -25,6 +29,15 @@ std::vector<std::string> operators_of(const std::string& bytes) {
   return found;
 }
 
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
 class EveryNorm : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(EveryNorm, ComputesInOnnxWhatTheNetworkDoes) {
@@ -39,6 +52,30 @@ TEST_P(EveryNorm, ComputesInOnnxWhatTheNetworkDoes) {
     const Tensor found = OnnxEvaluator(bytes, "test.onnx")(images);
     EXPECT_LT((found - expected).abs().max().item<double>(), 1e-5);
   }
+}
+
+std::vector<float> values_of(const Tensor& tensor) {
+  const Tensor dense = tensor.contiguous();
+  return {dense.data_ptr<float>(), dense.data_ptr<float>() + dense.numel()};
+}
+
+TEST_P(EveryNorm, RunsInOpenCvUnlessThatLacksTheOperators) {
+  const auto model = network(GetParam());
+  const Tensor images = torch::randn({3, 1, 28, 28});
+  Graph graph = graph_of(model);
+  fold(graph);
+  const std::string bytes = to_onnx(graph, description());
+  const std::set<std::string> without{"ln", "gn:2", "sn", "vbn"};
+  if (without.count(GetParam()) > 0) {
+    const std::string message = message_of([&] { OnnxNetwork::parse(bytes, "a.onnx"); });
+    EXPECT_NE(message.find("a.onnx: node 'norm"), std::string::npos) << message;
+    return;
+  }
+  OnnxNetwork in_opencv = OnnxNetwork::parse(bytes, "a.onnx");
+  const std::vector<float> found = in_opencv.run(values_of(images), 3);
+  const std::vector<float> expected = values_of(model->forward(images).detach());
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 2e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Onnx, EveryNorm, ::testing::ValuesIn(testing::kNorms), [](const auto& one) {
@@ -76,15 +113,6 @@ TEST(Onnx, SaysWhatItTakesAndGives) {
   EXPECT_DOUBLE_EQ(found.mean.at(0), 0.13);
 }
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(OnnxEvaluator, NamesWhatItCannotRead) {
   EXPECT_EQ(message_of([] { OnnxEvaluator("no protobuf", "a.onnx"); }), "a.onnx: is not an ONNX file");
   onnx::ModelProto model;
@@ -117,6 +145,33 @@ TEST(OnnxEvaluator, NamesWhatItCannotRead) {
                         *graph.mutable_initializer(2)->mutable_raw_data());
             }).find("expected 600"),
             std::string::npos);
+}
+
+/// Bytes of a valid file are changed, cut out and doubled at random.
+TEST(OnnxEvaluator, DamagedFilesAreComputedOrRefusedInOneLine) {
+  Graph graph = graph_of(network("gn:2"));
+  const std::string good = to_onnx(graph, description());
+  std::mt19937 random(1);
+  const auto any = [&](std::size_t below) {
+    return std::uniform_int_distribution<std::size_t>(0, below - 1)(random);
+  };
+  int refused = 0;
+  for (int turn = 0; turn < 400; ++turn) {
+    std::string bytes = good;
+    // Most of the file is weights: aim at what describes them too.
+    const std::size_t at = turn % 2 == 0 ? any(bytes.size()) : any(2000);
+    for (std::size_t i = 0; i <= any(3); ++i)
+      bytes[(at + i * any(16)) % bytes.size()] = static_cast<char>(any(256));
+    if (turn % 5 == 0) bytes.erase(at, any(64));
+    if (turn % 7 == 0) bytes.insert(at, bytes.substr(any(bytes.size()), any(64)));
+    try {
+      OnnxEvaluator(bytes, "a.onnx")(torch::zeros({1, 1, 28, 28}));
+    } catch (const UserError& error) {
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 50);
 }
 
 }  // namespace
