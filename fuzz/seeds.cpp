@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <exception>
 
+#include <onnx/onnx_pb.h>
+
 #include <refnorm/base/file.h>
 #include <refnorm/base/safetensors.h>
 #include <refnorm/base/weights_file.h>
@@ -84,6 +86,48 @@ void write(const std::filesystem::path& folder,
   for (const auto& [name, bytes] : files) write_file(folder / name, bytes);
 }
 
+void declare(onnx::ValueInfoProto& value, const std::string& name, const std::vector<std::int64_t>& shape) {
+  value.set_name(name);
+  auto* type = value.mutable_type()->mutable_tensor_type();
+  type->set_elem_type(onnx::TensorProto::FLOAT);
+  type->mutable_shape()->add_dim()->set_dim_param("batch");
+  for (const std::int64_t size : shape) type->mutable_shape()->add_dim()->set_dim_value(size);
+}
+
+/// relu(conv(images)) -> flatten -> dense layer, for pictures of 2 x 2.
+std::string small_network() {
+  onnx::ModelProto model;
+  model.set_ir_version(8);
+  model.add_opset_import()->set_version(17);
+  onnx::GraphProto& graph = *model.mutable_graph();
+  graph.set_name("small");
+  declare(*graph.add_input(), "images", {1, 2, 2});
+  declare(*graph.add_output(), "scores", {2});
+  const auto constant = [&](const std::string& name, const std::vector<std::int64_t>& shape, int values) {
+    onnx::TensorProto& tensor = *graph.add_initializer();
+    tensor.set_name(name);
+    tensor.set_data_type(onnx::TensorProto::FLOAT);
+    for (const std::int64_t size : shape) tensor.add_dims(size);
+    for (int i = 0; i < values; ++i) tensor.add_float_data(0.5F);
+  };
+  const auto node = [&](const std::string& op, const std::vector<std::string>& inputs,
+                        const std::string& output) {
+    onnx::NodeProto& made = *graph.add_node();
+    made.set_op_type(op);
+    made.set_name(output);
+    for (const std::string& input : inputs) made.add_input(input);
+    made.add_output(output);
+  };
+  constant("kernel", {3, 1, 1, 1}, 3);
+  constant("bias", {3}, 3);
+  constant("dense", {12, 2}, 24);
+  node("Conv", {"images", "kernel", "bias"}, "made");
+  node("Relu", {"made"}, "passed");
+  node("Flatten", {"passed"}, "flat");
+  node("Gemm", {"flat", "dense"}, "scores");
+  return model.SerializeAsString();
+}
+
 void write_seeds(const std::filesystem::path& folder) {
   Safetensors content;
   content.tensors = {
@@ -110,6 +154,7 @@ void write_seeds(const std::filesystem::path& folder) {
   // What a reader turns away at once would be a poor beginning.
   for (const auto& [name, bytes] : weights) parse_weights(bytes, "seed " + name);
   write(folder / "weights_file", weights);
+  write(folder / "onnx_network", {{"convolution", small_network()}});
 }
 
 }  // namespace

@@ -146,13 +146,16 @@ Tensor OnnxEvaluator::operator()(const Tensor& images) const {
   for (const Step& step : steps_) {
     try {
       values[step.output] = compute(step, values);
-    } catch (const c10::Error& error) {
-      const std::string what = error.what_without_backtrace();
-      user_error("{}: node '{}' ({}) cannot be computed: {}", origin_, printable(step.name), step.op,
-                 printable(what.substr(0, what.find('\n')), 200));
+    } catch (const UserError&) {
+      throw;
     } catch (const std::out_of_range&) {
       user_error("{}: node '{}' ({}) has too few inputs or an empty attribute", origin_, printable(step.name),
                  step.op);
+    } catch (const std::exception& error) {  // LibTorch throws more than c10::Error
+      const auto* of_torch = dynamic_cast<const c10::Error*>(&error);
+      const std::string what = of_torch != nullptr ? of_torch->what_without_backtrace() : error.what();
+      user_error("{}: node '{}' ({}) cannot be computed: {}", origin_, printable(step.name), step.op,
+                 printable(what.substr(0, what.find('\n')), 200));
     }
   }
   const auto found = values.find(output_);
