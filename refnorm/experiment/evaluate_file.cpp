@@ -77,7 +77,7 @@ FileNetwork from_safetensors(const fs::path& file) {
 FileNetwork read_network(const fs::path& file) {
   if (file.extension() == ".onnx") return from_onnx(file);
   if (file.extension() == ".safetensors") return from_safetensors(file);
-  user_error("{}: expected a run folder, FILE.onnx or FILE.safetensors", file.string());
+  user_error("{}: is not a run folder, nor what export writes (FILE.onnx, FILE.safetensors)", file.string());
 }
 
 /// One number of each channel along axis 1.

@@ -89,6 +89,27 @@ TEST_F(Export, PyTorchLoadsTheWeights) {
   EXPECT_NEAR(found.at("test_error_pct").at("plain").get<double>(), error, 1e-9);
 }
 
+TEST_F(Export, EvalTestsTheFileByItself) {
+  const double error = trained(train("run")).at("test_error_pct");
+  exported("run", "model.onnx");
+  exported("run", "folded.safetensors");
+  exported("run", "plain.safetensors", {"--no-fold"});
+  for (const char* file : {"model.onnx", "folded.safetensors", "plain.safetensors"}) {
+    const Json answer = json_of(Words{"eval", path(file), "--data", path("data"), "--json"});
+    EXPECT_NEAR(answer.at("test_error_pct").get<double>(), error, 1e-9) << file;
+    EXPECT_EQ(answer.at("test_samples"), 200) << file;
+  }
+  EXPECT_TRUE(contains(error_of({"eval", path("model.onnx"), "--checkpoint", "best"}),
+                       "--checkpoint: is of run folders"));
+  EXPECT_TRUE(contains(error_of({"eval", path("run"), "--dataset", "mnist"}), "--dataset: is of files"));
+  EXPECT_TRUE(contains(error_of({"eval", path("model.onnx"), "--data", path("none")}), path("none")));
+  // A checkpoint's weights say nothing of pictures and classes.
+  EXPECT_TRUE(contains(error_of({"eval", path("run/last/model.safetensors"), "--data", path("data")}),
+                       "model.safetensors: "));
+  write_file(path("broken.onnx"), read_file(path("model.onnx")).substr(0, 3000));
+  EXPECT_TRUE(contains(error_of({"eval", path("broken.onnx"), "--data", path("data")}), "broken.onnx: "));
+}
+
 TEST_F(Export, SaysWhatIsWrongAndWritesNothing) {
   trained(train("run"));
   EXPECT_EQ(error_of({"export", path("run"), "--to", path("model.pth")}),

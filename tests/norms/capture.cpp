@@ -145,9 +145,10 @@ TEST(ReferenceKeeper, LetsTheReferenceRideAlongInLiveMode) {
   struct ScaledImpl : torch::nn::Module {
     ScaledImpl() {
       scale = register_parameter("scale", torch::full({3}, 1.5, torch::kDouble));
-      norm = register_module(
-          "norm",
-          ReferenceBatchNorm1d(ReferenceBatchNormOptions(3).reference(Reference::kLive).affine(false)));
+      norm = register_module("norm", ReferenceBatchNorm1d(ReferenceBatchNormOptions(3)
+                                                              .reference(Reference::kLive)
+                                                              .reference_weight(std::nullopt)
+                                                              .affine(false)));
       norm->to(torch::kDouble);
     }
     Tensor forward(const Tensor& x) { return norm(torch::tanh(x * scale)); }

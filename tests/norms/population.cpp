@@ -47,7 +47,7 @@ TEST(Population, RawBetweenIsTheVarianceOfAllValuesHoweverTheyAreSplit) {
 // printed: 2/1·E[v]: raw 2·5 = 10, blended 2·13/3 = 26/3. between: E[v] + Var(mu): raw 5 + 9 = 14, blended
 // 13/3 + 4 = 25/3.
 TEST(Population, GivesTheFourReadingsWorkedByHand) {
-  ReferenceBatchNorm1d layer(1);
+  ReferenceBatchNorm1d layer(ReferenceBatchNormOptions(1).reference_weight(std::nullopt));
   layer->to(torch::kDouble);
   const double root = std::sqrt(3.0);
   capture_reference(layer, torch::tensor({1 - root, 1 + root}, torch::kDouble).unsqueeze(1));
