@@ -50,7 +50,7 @@ std::string amount(const Arm& arm, const RunValue& value) {
   const Summary found = summarize(arm, value);
   if (!found.mean) return "–";
   if (*found.mean < 10) return mean_and_half(found);
-  const std::string mean = with_thousands(*found.mean);
+  std::string mean = with_thousands(*found.mean);
   if (!found.ci95) return mean;
   return fmt::format("{} ± {}", mean, with_thousands((found.ci95->high - found.ci95->low) / 2));
 }

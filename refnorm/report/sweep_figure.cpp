@@ -53,6 +53,7 @@ std::vector<Group> groups_of(const Sweep& sweep) {
   for (const std::size_t i : all) {
     const Setting& setting = sweep.settings[i];
     std::vector<std::size_t> places;
+    places.reserve(others.size());
     for (const std::size_t axis : others) places.push_back(setting.places[axis]);
     Group& group = groups[places];
     group.title = setting_words(sweep, setting, others);
@@ -62,6 +63,7 @@ std::vector<Group> groups_of(const Sweep& sweep) {
                                     [](const auto& group) { return group.second.order.size() > 1; });
   if (groups.size() < 2 || groups.size() > kMostPanels || !any_line) return {{"", all}};
   std::vector<Group> out;
+  out.reserve(groups.size());
   for (auto& [places, group] : groups) out.push_back(std::move(group));
   return out;
 }
@@ -206,6 +208,7 @@ std::string skew_svg(const Sweep& sweep, const SweepAnswer& answer) {
   if (all.size() < 2 || !any) return {};
   const std::vector<Group> groups = groups_of(sweep);
   std::vector<Panel> panels;
+  panels.reserve(groups.size());
   for (const Group& group : groups) panels.push_back(panel_of(sweep, group));
   fit_errors(panels);
   bool crosses = false;
