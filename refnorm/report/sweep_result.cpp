@@ -131,6 +131,7 @@ std::string setting_words(const Sweep& sweep, const Setting& setting, const char
 std::string setting_words(const Sweep& sweep, const Setting& setting, const std::vector<std::size_t>& axes,
                           const char* separator) {
   std::vector<std::string> words;
+  words.reserve(axes.size());
   for (const std::size_t i : axes)
     words.push_back(value_words(sweep.axes[i].key, sweep.axes[i].values[setting.places[i]]));
   return join(words, separator);
