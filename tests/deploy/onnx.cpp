@@ -11,11 +11,13 @@
 #include <refnorm/deploy/onnx_network.h>
 #include <refnorm/deploy/onnx_writer.h>
 
+#include "tests/base/helpers.h"
 #include "tests/deploy/networks.h"
 
 namespace refnorm::deploy {
 namespace {
 
+using refnorm::testing::user_error_of;
 using testing::description;
 using testing::graph_of;
 using testing::network;
@@ -27,15 +29,6 @@ std::vector<std::string> operators_of(const std::string& bytes) {
   std::vector<std::string> found;
   for (const auto& node : model.graph().node()) found.push_back(node.op_type());
   return found;
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 class EveryNorm : public ::testing::TestWithParam<std::string> {};
@@ -67,7 +60,7 @@ TEST_P(EveryNorm, RunsInOpenCvUnlessThatLacksTheOperators) {
   const std::string bytes = to_onnx(graph, description());
   const std::set<std::string> without{"ln", "gn:2", "sn", "vbn"};
   if (without.count(GetParam()) > 0) {
-    const std::string message = message_of([&] { OnnxNetwork::parse(bytes, "a.onnx"); });
+    const std::string message = user_error_of([&] { OnnxNetwork::parse(bytes, "a.onnx"); });
     EXPECT_TRUE(message.starts_with("a.onnx: the node 'norm")) << message;
     EXPECT_NE(message.find("onnxruntime"), std::string::npos) << message;
     return;
@@ -115,13 +108,13 @@ TEST(Onnx, SaysWhatItTakesAndGives) {
 }
 
 TEST(OnnxEvaluator, NamesWhatItCannotRead) {
-  EXPECT_EQ(message_of([] { OnnxEvaluator("no protobuf", "a.onnx"); }), "a.onnx: is not an ONNX file");
+  EXPECT_EQ(user_error_of([] { OnnxEvaluator("no protobuf", "a.onnx"); }), "a.onnx: is not an ONNX file");
   onnx::ModelProto model;
   ASSERT_TRUE(model.ParseFromString(to_onnx(graph_of(network("none")), description())));
   const auto changed = [&](const std::function<void(onnx::GraphProto&)>& change) {
     onnx::ModelProto copy = model;
     change(*copy.mutable_graph());
-    return message_of([&] {
+    return user_error_of([&] {
       OnnxEvaluator(copy.SerializeAsString(), "a.onnx")(torch::zeros({1, 1, 28, 28}));
     });
   };

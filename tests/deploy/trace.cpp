@@ -7,20 +7,14 @@
 #include <refnorm/deploy/trace.h>
 #include <refnorm/norms/batch_statistics.h>
 
+#include "tests/base/helpers.h"
+
 namespace refnorm::deploy {
 namespace {
 
+using refnorm::testing::user_error_of;
 using torch::Tensor;
 using namespace torch::nn;  // NOLINT: layers of the test's networks
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// Everything that a classifier of LibTorch's own layers may consist of.
 struct ClassifierImpl : Module {
@@ -67,13 +61,13 @@ TEST(Trace, ComputesWhatTheNetworkComputesForAnyBatch) {
 
 TEST(Trace, NamesTheOperatorThatCannotBeExported) {
   Sequential model(Conv2d(3, 4, 3), Sigmoid());
-  const std::string message = message_of([&] { trace(model, torch::zeros({2, 3, 8, 8})); });
+  const std::string message = user_error_of([&] { trace(model, torch::zeros({2, 3, 8, 8})); });
   EXPECT_NE(message.find("'aten::sigmoid' behind layer '0'"), std::string::npos) << message;
 }
 
 TEST(Trace, RefusesStatisticsOfTheBatch) {
   Sequential theirs(Conv2d(3, 4, 3), BatchNorm2d(BatchNorm2dOptions(4).track_running_stats(false)));
-  const std::string message = message_of([&] { trace(theirs, torch::zeros({2, 3, 8, 8})); });
+  const std::string message = user_error_of([&] { trace(theirs, torch::zeros({2, 3, 8, 8})); });
   EXPECT_NE(message.find("layer '1' normalizes by the statistics of the batch"), std::string::npos)
       << message;
 }
@@ -83,7 +77,7 @@ TEST(Trace, RefusesArithmeticBetweenShapes) {
     Tensor forward(const Tensor& x) { return torch::relu(x) + torch::ones({3, 1, 1}); }
   };
   BiasImpl model;
-  const std::string message = message_of([&] {
+  const std::string message = user_error_of([&] {
     trace(ModelView(model, [&](const Tensor& x) { return model.forward(x); }), torch::zeros({2, 3, 4, 4}));
   });
   EXPECT_NE(message.find("aten::add"), std::string::npos) << message;
