@@ -6,6 +6,7 @@
 
 #include "tests/base/helpers.h"
 #include "tests/base/mutate.h"
+#include "tests/base/torch_messages.h"
 #include "tests/base/torch_writer.h"
 
 // Files whose containers are wrong: dictionaries, zip records, the parts of the format before 1.6.
@@ -15,33 +16,19 @@ namespace {
 
 using namespace std::string_literals;
 using testing::contains;
+using testing::expect_message;
 using testing::legacy_header;
+using testing::legacy_message;
 using testing::little;
+using testing::pickle_message;
 using testing::PickleWriter;
 using testing::small_torch_file;
 using testing::torch_legacy;
 using testing::torch_zip;
 using testing::user_error_of;
+using testing::zip_message;
 using testing::zip_of;
 using testing::ZipRecord;
-
-std::string zip_message(const std::string& bytes) {
-  return user_error_of([&] { parse_torch_zip(bytes, "f.pth"); });
-}
-
-std::string legacy_message(const std::string& bytes) {
-  return user_error_of([&] { parse_torch_legacy(bytes, "f.pth"); });
-}
-
-std::string pickle_message(const PickleWriter& pickle) {
-  return zip_message(torch_zip(pickle.done(), {{"0", "abcd"}}));
-}
-
-void expect_message(const std::string& message, const char* piece) {
-  EXPECT_TRUE(message.starts_with("f.pth: ")) << message;
-  EXPECT_TRUE(contains(message, piece)) << message << "\nexpected: " << piece;
-  EXPECT_LT(message.size(), 320U) << message;
-}
 
 const PickleWriter::View kByte{"ByteStorage", "0", 4, 0, {1}, {1}};
 

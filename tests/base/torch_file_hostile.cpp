@@ -3,6 +3,7 @@
 #include <refnorm/base/torch_file.h>
 
 #include "tests/base/helpers.h"
+#include "tests/base/torch_messages.h"
 #include "tests/base/torch_writer.h"
 
 namespace refnorm {
@@ -10,29 +11,15 @@ namespace {
 
 using namespace std::string_literals;
 using testing::contains;
+using testing::expect_message;
+using testing::legacy_message;
+using testing::pickle_message;
 using testing::PickleWriter;
 using testing::torch_legacy;
 using testing::torch_zip;
 using testing::user_error_of;
+using testing::zip_message;
 using View = PickleWriter::View;
-
-std::string zip_message(const std::string& bytes) {
-  return user_error_of([&] { parse_torch_zip(bytes, "f.pth"); });
-}
-
-std::string legacy_message(const std::string& bytes) {
-  return user_error_of([&] { parse_torch_legacy(bytes, "f.pth"); });
-}
-
-std::string pickle_message(const PickleWriter& pickle) {
-  return zip_message(torch_zip(pickle.done(), {{"0", "abcd"}}));
-}
-
-void expect_message(const std::string& message, const char* piece) {
-  EXPECT_TRUE(message.starts_with("f.pth: ")) << message;
-  EXPECT_TRUE(contains(message, piece)) << message << "\nexpected: " << piece;
-  EXPECT_LT(message.size(), 320U) << message;
-}
 
 PickleWriter one(const View& view) {
   return PickleWriter().raw("}").text("x").tensor(view).raw("s");
