@@ -26,8 +26,6 @@ namespace {
 
 using torch::Tensor;
 
-constexpr std::int64_t kClasses = 10;
-constexpr std::int64_t kPictureSide = 28;
 /// More than that between two scores is not rounding.
 constexpr double kRounding = 1e-3;
 
@@ -45,14 +43,19 @@ struct Contender {
   std::vector<double> seconds;  ///< a batch, by round
 };
 
+Tensor pictures(const models::ModelKind& kind, std::int64_t count) {
+  return torch::randn({count, kind.channels, kind.side, kind.side});
+}
+
 std::shared_ptr<models::Classifier> network(const Arguments& arguments) {
-  auto model =
-      models::make_model(arguments.model, {norm_factory(NormSpec::parse(arguments.norm)), 1, kClasses});
-  models::initialize(*model, 1);
+  const models::ModelKind kind = models::model_kind(arguments.model);
+  auto model = models::make_model(
+      kind.name, {norm_factory(NormSpec::parse(arguments.norm)), kind.channels, kind.classes, kind.side});
+  model->initialize(1);
   torch::manual_seed(1);
   const torch::NoGradGuard no_grad;
-  ReferenceKeeper reference(*model, torch::randn({16, 1, kPictureSide, kPictureSide}));
-  for (int i = 0; i < 3; ++i) reference.forward(torch::randn({16, 1, kPictureSide, kPictureSide}));
+  ReferenceKeeper reference(*model, pictures(kind, 16));
+  for (int i = 0; i < 3; ++i) reference.forward(pictures(kind, 16));
   reference.prepare_evaluation();
   model->eval();
   return model;
@@ -60,11 +63,12 @@ std::shared_ptr<models::Classifier> network(const Arguments& arguments) {
 
 deploy::ModelDescription description(const Arguments& arguments) {
   deploy::ModelDescription of;
-  of.channels = 1;
-  of.height = of.width = kPictureSide;
-  of.mean = {0};
-  of.std = {1};
-  for (std::int64_t i = 0; i < kClasses; ++i) of.classes.push_back(std::to_string(i));
+  const models::ModelKind kind = models::model_kind(arguments.model);
+  of.channels = kind.channels;
+  of.height = of.width = kind.side;
+  of.mean.assign(static_cast<std::size_t>(kind.channels), 0);
+  of.std.assign(static_cast<std::size_t>(kind.channels), 1);
+  for (std::int64_t i = 0; i < kind.classes; ++i) of.classes.push_back(std::to_string(i));
   of.model = arguments.model;
   return of;
 }
@@ -72,8 +76,8 @@ deploy::ModelDescription description(const Arguments& arguments) {
 std::vector<Contender> contenders_of(const Arguments& arguments, std::int64_t threads) {
   const auto model = network(arguments);
   const auto forward = [model](const Tensor& images) { return model->forward(images); };
-  deploy::Graph graph =
-      deploy::trace(ModelView(*model, forward), torch::zeros({2, 1, kPictureSide, kPictureSide}));
+  deploy::Graph graph = deploy::trace(ModelView(*model, forward),
+                                      torch::zeros_like(pictures(models::model_kind(arguments.model), 2)));
   deploy::fold(graph);
   std::vector<Contender> all{{"unfolded", forward, {}}, {"folded", deploy::Executor(graph), {}}};
   deploy::OnnxNetwork::set_threads(threads);
@@ -144,7 +148,7 @@ Answer run(const Arguments& arguments) {
                   "of unfolded"),
       0};
   for (const std::int64_t batch : arguments.batch_sizes) {
-    const Tensor images = torch::randn({batch, 1, kPictureSide, kPictureSide});
+    const Tensor images = pictures(models::model_kind(arguments.model), batch);
     check(contenders, images);
     measure(contenders, images, arguments);
     for (const Contender& contender : contenders) {

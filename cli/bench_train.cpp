@@ -12,57 +12,61 @@
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/ops/instruction_set.h>
 #include <refnorm/ops/peak_memory.h>
-#include <refnorm/train/autocast.h>
-#include <refnorm/train/optimizer.h>
+#include <refnorm/train/training_step.h>
 
 #include "bench.h"
 
 namespace refnorm::cli {
 namespace {
 
-constexpr std::int64_t kClasses = 10;
-constexpr std::int64_t kPictureSide = 28;
 constexpr std::int64_t kWarmup = 3;
 
 struct Arguments {
-  std::string model = "lenet5", precision = "fp32";
+  std::string model = "lenet5", precision = "fp32", memory_format = "auto";
   std::vector<std::string> norms{"none", "bn", "rbn"};
-  std::int64_t batch_size = 128, reference = 128, steps = 30, rounds = 5, threads = 0;
+  std::int64_t batch_size = 128, reference = 128, steps = 30, rounds = 5, threads = 0, side = 0;
+};
+
+/// What a model is trained on here.
+struct Pictures {
+  explicit Pictures(const Arguments& arguments) : kind(models::model_kind(arguments.model)) {
+    if (arguments.side > 0) kind.side = arguments.side;
+    if (small()) kind.channels = 1, kind.classes = 10;  // as MNIST's are
+  }
+  bool small() const { return kind.side <= 32; }
+  torch::Tensor of(std::int64_t count) const {
+    return torch::randn({count, kind.channels, kind.side, kind.side});
+  }
+  models::ModelKind kind;
 };
 
 /// A network under one norm, and its training on one batch of random pictures.
 class Trainee {
  public:
-  Trainee(const Arguments& arguments, const std::string& norm)
-      : bfloat16_(arguments.precision == "bf16"),
-        model_(models::make_model(arguments.model, {norm_factory(NormSpec::parse(norm)), 1, kClasses})),
-        optimizer_((models::initialize(*model_, 1), *model_), train::TrainSettings()) {
+  Trainee(const Arguments& arguments, const train::Compute& compute, const std::string& norm) {
+    const Pictures pictures(arguments);
+    const auto& kind = pictures.kind;
+    const auto model = models::make_model(
+        kind.name, {norm_factory(NormSpec::parse(norm)), kind.channels, kind.classes, kind.side});
+    model->initialize(1);
+    compute.place(*model);
     torch::manual_seed(1);
-    images_ = torch::randn({arguments.batch_size, 1, kPictureSide, kPictureSide});
-    labels_ = torch::randint(kClasses, {arguments.batch_size});
-    reference_ = std::make_unique<ReferenceKeeper>(
-        *model_, torch::randn({arguments.reference, 1, kPictureSide, kPictureSide}));
-    model_->train();
+    batch_ = {pictures.of(arguments.batch_size), torch::randint(kind.classes, {arguments.batch_size})};
+    reference_ = std::make_unique<ReferenceKeeper>(*model, compute.place(pictures.of(arguments.reference)));
+    const train::Network network{model, [model](const torch::Tensor& x) { return model->forward(x); }};
+    step_ = std::make_unique<train::TrainingStep>(network, *reference_, train::TrainSettings(), compute);
+    model->train();
   }
 
   void step() {
-    torch::Tensor scores;
-    {
-      const train::Bfloat16Scope precision(bfloat16_, torch::kCPU);
-      scores = reference_->forward(images_).to(torch::kFloat);
-    }
-    const torch::Tensor loss = torch::nn::functional::cross_entropy(scores, labels_);
-    optimizer_.zero_grad();
-    loss.backward();
-    optimizer_.step();
+    step_->run([&] { return batch_; }, train::TrainSettings().lr, clock_);
   }
 
  private:
-  bool bfloat16_;
-  std::shared_ptr<models::Classifier> model_;
-  train::Optimizer optimizer_;
-  torch::Tensor images_, labels_;
+  data::Batch batch_;
   std::unique_ptr<ReferenceKeeper> reference_;
+  std::unique_ptr<train::TrainingStep> step_;
+  PhaseClock<train::kPhases> clock_;
 };
 
 struct Measured {
@@ -87,12 +91,12 @@ double median_ratio(const Measured& a, const Measured& b) {
   return median(ratios);
 }
 
-std::vector<Measured> measure(const Arguments& arguments) {
+std::vector<Measured> measure(const Arguments& arguments, const train::Compute& compute) {
   std::vector<Measured> arms;
   for (const std::string& norm : arguments.norms) {
     Measured& arm = arms.emplace_back();
     arm.norm = NormSpec::parse(norm).to_string();
-    arm.trainee = std::make_unique<Trainee>(arguments, norm);
+    arm.trainee = std::make_unique<Trainee>(arguments, compute, norm);
     for (std::int64_t i = 0; i < kWarmup; ++i) arm.trainee->step();
     const ops::PeakMemory peak;
     arm.trainee->step();
@@ -113,14 +117,18 @@ Answer run(Arguments arguments) {
   experiment::Recipe machine;
   machine.model.kind = arguments.model;
   machine.train.batch_size = arguments.batch_size;
+  machine.train.precision = arguments.precision;
+  machine.train.memory_format = arguments.memory_format;
   machine.run.threads = arguments.threads;
+  if (arguments.threads == 0 && !Pictures(arguments).small()) machine.run.threads = experiment::core_count();
   experiment::prepare_process(machine);
-  const std::vector<Measured> arms = measure(arguments);
+  const std::vector<Measured> arms = measure(arguments, experiment::compute_of(machine));
   Answer answer{
       {{"model", arguments.model},
        {"batch_size", arguments.batch_size},
        {"reference_size", arguments.reference},
        {"precision", arguments.precision},
+       {"memory_format", arguments.memory_format},
        {"threads", machine.run.threads},
        {"instruction_set", ops::instruction_set()},
        {"arms", Json::array()}},
@@ -169,6 +177,13 @@ Command bench_train_command(CLI::App& parent) {
   app->add_option("--precision", arguments->precision, "fp32 or bf16")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
+  app->add_option("--memory-format", arguments->memory_format,
+                  "contiguous, channels_last or auto: channels_last for bf16")
+      ->check(CLI::IsMember({"auto", "contiguous", "channels_last"}))
+      ->capture_default_str();
+  app->add_option("--side", arguments->side, "Height and width of the pictures (default: the network's)")
+      ->check(CLI::Range(1, 1 << 14))
+      ->type_name("N");
   app->add_option("--steps", arguments->steps, "Steps of a round")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N")

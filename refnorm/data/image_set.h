@@ -42,6 +42,8 @@ class ImageSet {
   /// 0 … size() − 1.
   virtual Batch batch(std::span<const std::int64_t> indices) const = 0;
   virtual std::int64_t channels() const = 0;
+  /// Height and width of the pictures of a batch.
+  virtual std::int64_t side() const = 0;
   virtual const std::vector<std::string>& class_names() const = 0;
   virtual PixelScale pixel_scale() const { return {}; }
   /// Null where the samples are not in groups.
@@ -58,6 +60,7 @@ class ImageSetView : public ImageSet {
   std::int64_t label(std::int64_t index) const override { return all_->label(index); }
   Batch batch(std::span<const std::int64_t> indices) const override { return all_->batch(indices); }
   std::int64_t channels() const override { return all_->channels(); }
+  std::int64_t side() const override { return all_->side(); }
   const std::vector<std::string>& class_names() const override { return all_->class_names(); }
   PixelScale pixel_scale() const override { return all_->pixel_scale(); }
   const Grouping* grouping() const override { return all_->grouping(); }

@@ -42,12 +42,13 @@ Skew mean_skew(const LabelSkew& skew, Sampler& sampler) {
   return mean;
 }
 
-Uses count_uses(Sampler& sampler, std::int64_t samples, std::int64_t steps) {
+Uses count_uses(Sampler& sampler, const StepPlan& plan, std::int64_t samples, std::int64_t steps) {
   std::vector<std::int64_t> uses(static_cast<std::size_t>(samples));
   for (std::int64_t step = 0; step < steps; ++step) {
-    const std::int64_t in_epoch = sampler.batches_per_epoch();
-    for (const std::int64_t index : sampler.batch(step / in_epoch, step % in_epoch))
-      ++uses[static_cast<std::size_t>(index)];
+    for (std::int64_t which = 0; which < plan.per_step; ++which) {
+      for (const std::int64_t index : plan.batch(sampler, step, which))
+        ++uses[static_cast<std::size_t>(index)];
+    }
   }
   const auto [least, most] = std::minmax_element(uses.begin(), uses.end());
   const auto sum = std::accumulate(uses.begin(), uses.end(), std::int64_t{0});

@@ -37,6 +37,6 @@ struct Uses {
   std::int64_t never = 0;  ///< samples that were not used at all
   double mean = 0;
 };
-Uses count_uses(Sampler& sampler, std::int64_t samples, std::int64_t steps);
+Uses count_uses(Sampler& sampler, const StepPlan& plan, std::int64_t samples, std::int64_t steps);
 
 }  // namespace refnorm::data

@@ -23,6 +23,7 @@ class BytePictures : public ImageSet {
   std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
   std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
   std::int64_t channels() const override { return 1; }
+  std::int64_t side() const override { return images_.size(2); }
   const std::vector<std::string>& class_names() const override { return class_names_; }
   PixelScale pixel_scale() const override {
     return {{static_cast<float>(mean_)}, {static_cast<float>(deviation_)}};

@@ -21,6 +21,20 @@ class Sampler {
   virtual std::int64_t never_drawn() const { return 0; }
 };
 
+/// Which batches of a sampler make each step of training: `per_step` of them, one behind the other. What is
+/// over at the end of an epoch is left out.
+struct StepPlan {
+  std::int64_t batches_per_epoch = 1;
+  std::int64_t per_step = 1;
+
+  std::int64_t steps_per_epoch() const { return batches_per_epoch / per_step; }
+  std::int64_t epoch(std::int64_t step) const { return step / steps_per_epoch(); }
+  /// The batch of number `which` of a step (from 0).
+  std::vector<std::int64_t> batch(Sampler& sampler, std::int64_t step, std::int64_t which) const {
+    return sampler.batch(epoch(step), step % steps_per_epoch() * per_step + which);
+  }
+};
+
 /// What samplers look at: the label of each sample, and its group where the set has groups.
 struct SampleKeys {
   std::vector<std::int64_t> labels;

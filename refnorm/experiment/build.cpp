@@ -45,11 +45,13 @@ void set_blas_threads(int threads) {
 /// Values that the network's layers give in a step: what there is to share among threads.
 std::int64_t layer_values(const Recipe& recipe) {
   const torch::NoGradGuard no_grad;
-  const auto model = models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse("none")), 1, 10});
+  // Pictures as all the data sets here have them.
+  const auto model =
+      models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse("none")), 1, 10, data::kMnistSide});
   std::int64_t values = 0;
   const ops::ObserveTaps observe(
       [&](std::string_view, const torch::Tensor& output) { values += output.numel(); });
-  model->forward(torch::zeros({1, 1, 28, 28}));  // as all the data sets here have them
+  model->forward(torch::zeros({1, 1, data::kMnistSide, data::kMnistSide}));
   return values * recipe.train.batch_size;
 }
 
@@ -62,6 +64,20 @@ std::int64_t threads_for(const Recipe& recipe) {
 }
 
 }  // namespace
+
+train::Compute compute_of(const Recipe& recipe) {
+  const bool bfloat16 = recipe.train.precision == "bf16";
+  const std::string& format = recipe.train.memory_format;
+  return {torch::Device(recipe.run.device), bfloat16,
+          format == "channels_last" || (format == "auto" && bfloat16)};
+}
+
+data::StepPlan step_plan(const Recipe& recipe, const data::Sampler& sampler) {
+  const data::StepPlan plan{sampler.batches_per_epoch(), recipe.train.accumulate};
+  if (plan.steps_per_epoch() == 0)
+    user_error("train.accumulate: {} batches a step, an epoch has {}", plan.per_step, plan.batches_per_epoch);
+  return plan;
+}
 
 std::int64_t core_count() {
   return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
@@ -111,23 +127,27 @@ data::Splits load_splits(const Recipe& recipe) {
 
 Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
-  compute_ = {torch::Device(recipe.run.device), recipe.train.precision == "bf16"};
+  compute_ = compute_of(recipe);
   sampler_ =
       data::make_sampler(recipe.sampler.kind, data::keys_of(*splits_.train), recipe.train.batch_size, seed);
-  const std::string norm =
-      with_steps(recipe.arms.at(0).norm, recipe.train.epochs * sampler_->batches_per_epoch());
+  plan_ = step_plan(recipe, *sampler_);
+  const std::string norm = with_steps(recipe.arms.at(0).norm, recipe.train.epochs * plan_.steps_per_epoch());
   model_ =
       models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(norm)), splits_.train->channels(),
-                                             static_cast<std::int64_t>(splits_.train->class_names().size())});
-  models::initialize(*model_, seed);
-  if (!recipe.model.weights.empty())
-    train::load_weights(*model_, read_weights(recipe.model.weights), recipe.model.weights);
-  model_->to(compute_.device);
+                                             static_cast<std::int64_t>(splits_.train->class_names().size()),
+                                             splits_.train->side()});
+  model_->initialize(seed);
+  if (!recipe.model.weights.empty()) {
+    Safetensors weights = read_weights(recipe.model.weights);
+    model_->adopt_names(weights);
+    train::load_weights(*model_, weights, recipe.model.weights);
+  }
+  compute_.place(*model_);
   const auto model = model_;
   network_ = {model, [model](const torch::Tensor& images) { return model->forward(images); }};
   check_measures(recipe, splits_);
   reference_ = std::make_unique<ReferenceKeeper>(
-      *model_, reference_batch(*splits_.train, recipe.reference, seed).to(compute_.device));
+      *model_, compute_.place(reference_batch(*splits_.train, recipe.reference, seed)));
   torch::manual_seed(stream_seed(seed, "training"));
 }
 

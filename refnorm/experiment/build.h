@@ -19,6 +19,12 @@ data::Splits load_splits(const Recipe& recipe);
 /// Throws UserError where what the recipe wants measured cannot be.
 void check_measures(const Recipe& recipe, const data::Splits& splits);
 
+/// Where and how the recipe's network computes.
+train::Compute compute_of(const Recipe& recipe);
+
+/// Which batches make a step. Throws UserError where the data do not fill one.
+data::StepPlan step_plan(const Recipe& recipe, const data::Sampler& sampler);
+
 /// At least one.
 std::int64_t core_count();
 
@@ -42,6 +48,7 @@ class Assembly {
   data::Sampler& sampler() const { return *sampler_; }
   ReferenceKeeper& reference() { return *reference_; }
   const train::Compute& compute() const { return compute_; }
+  const data::StepPlan& plan() const { return plan_; }
   bool has_batch_statistics() const;
 
  private:
@@ -50,6 +57,7 @@ class Assembly {
   std::shared_ptr<models::Classifier> model_;
   train::Network network_;
   std::unique_ptr<data::Sampler> sampler_;
+  data::StepPlan plan_;
   std::unique_ptr<ReferenceKeeper> reference_;
 };
 

@@ -32,7 +32,7 @@ class Comparison {
         side_by_side_(options.jobs),
         setup_(setup_description(recipe, splits, sampler)),
         jobs_(jobs_of(recipe, folder, options.seeds)) {
-    for (Job& job : jobs_) job.steps = recipe.train.epochs * sampler.batches_per_epoch();
+    for (Job& job : jobs_) job.steps = recipe.train.epochs * step_plan(recipe, sampler).steps_per_epoch();
   }
 
   void run() {
@@ -90,9 +90,10 @@ std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::S
   check_measures(recipe, splits);
   for (const ArmSettings& arm : recipe.arms) {
     try {
-      models::make_model(recipe.model.kind,
-                         {norm_factory(NormSpec::parse(with_steps(arm.norm, 100))), splits.train->channels(),
-                          static_cast<std::int64_t>(splits.train->class_names().size())});
+      models::make_model(
+          recipe.model.kind,
+          {norm_factory(NormSpec::parse(with_steps(arm.norm, 100))), splits.train->channels(),
+           static_cast<std::int64_t>(splits.train->class_names().size()), splits.train->side()});
     } catch (const UserError& error) {
       user_error("arm '{}': {}", arm.name, error.what());
     }

@@ -98,7 +98,7 @@ Json convert_weights(const ConversionRequest& request) {
   const std::string from = request.from.empty() ? norm_of(weights) : request.from;
   const NormSpec wanted = NormSpec::parse(request.norm);
   const auto model = models::make_model(request.model, options_of(request, weights, from));
-  models::initialize(*model, static_cast<std::uint64_t>(request.seed));
+  model->initialize(static_cast<std::uint64_t>(request.seed));
   const train::WeightsMatch match =
       train::load_weights(*model, weights, request.weights.string(), request.partial);
   const ConversionReport report = convert(*model, wanted);

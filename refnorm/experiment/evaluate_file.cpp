@@ -63,8 +63,9 @@ FileNetwork from_safetensors(const fs::path& file) {
   const deploy::ModelDescription of = deploy::description_from(weights.metadata, file.string());
   train::WeightsMatch best;
   for (const std::string& norm : {std::string("none"), std::string("bn"), of.norm}) {
-    const auto network = models::make_model(of.model, {norm_factory(NormSpec::parse(norm)), of.channels,
-                                                       static_cast<std::int64_t>(of.classes.size())});
+    const auto network =
+        models::make_model(of.model, {norm_factory(NormSpec::parse(norm)), of.channels,
+                                      static_cast<std::int64_t>(of.classes.size()), of.height});
     best = train::match_weights(*network, weights);
     if (!best.complete() || !best.unexpected.empty()) continue;
     train::load_weights(*network, weights, file.string());

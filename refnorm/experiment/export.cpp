@@ -93,7 +93,7 @@ std::shared_ptr<models::Classifier> plain_network(const TrainedRun& run, const d
   });
   const std::string norm = affine && run.assembly->has_batch_statistics() ? "bn" : of.norm;
   auto network = models::make_model(of.model, {norm_factory(NormSpec::parse(norm)), of.channels,
-                                               static_cast<std::int64_t>(of.classes.size())});
+                                               static_cast<std::int64_t>(of.classes.size()), of.height});
   network->eval();
   return network;
 }

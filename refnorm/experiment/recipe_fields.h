@@ -50,7 +50,13 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("train", "gamma", recipe.train.gamma, at_least(0));
   visit("train", "final_lr", recipe.train.final_lr, at_least(0));
   visit("train", "warmup_epochs", recipe.train.warmup_epochs, at_least(0));
+  visit("train", "accumulate", recipe.train.accumulate, between(1, 1e6));
+  visit("train", "label_smoothing", recipe.train.label_smoothing, between(0, 1));
+  visit("train", "clip_norm", recipe.train.clip_norm, at_least(0));
+  visit("train", "ema", recipe.train.ema, between(0, 1));
   visit("train", "precision", recipe.train.precision, one_of({"fp32", "bf16"}));
+  visit("train", "memory_format", recipe.train.memory_format,
+        one_of({"auto", "contiguous", "channels_last"}));
   visit("train", "checkpoint_every", recipe.train.checkpoint_every, at_least(1));
   visit("train", "log_every", recipe.train.log_every, at_least(1));
   visit("train", "give_up", recipe.train.give_up, between(0, 1));

@@ -57,11 +57,11 @@ train::TrainSettings train_settings(const Recipe& recipe, std::int64_t steps) {
 
 train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder,
                                    bool resume) {
-  const std::int64_t total = recipe.train.epochs * assembly.sampler().batches_per_epoch();
-  train::Trainer trainer(
-      assembly.network(), assembly.reference(),
-      {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler()},
-      train_settings(recipe, total), assembly.compute(), folder);
+  const std::int64_t total = recipe.train.epochs * assembly.plan().steps_per_epoch();
+  train::Trainer trainer(assembly.network(), assembly.reference(),
+                         {assembly.splits().train.get(), assembly.splits().validation.get(),
+                          &assembly.sampler(), assembly.plan()},
+                         train_settings(recipe, total), assembly.compute(), folder);
   std::optional<Progress> progress;
   train::Hooks hooks;
   hooks.after_step = [&](const train::RunState& state, double loss) {
@@ -77,9 +77,8 @@ train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, con
   };
   hooks.after_epoch = [&](const train::RunState& state) {
     if (!progress) return;
-    progress->say(fmt::format("epoch {}/{}: train error {:.2f} %{}",
-                              state.step / assembly.sampler().batches_per_epoch(), recipe.train.epochs,
-                              state.last_epoch.error_pct(),
+    progress->say(fmt::format("epoch {}/{}: train error {:.2f} %{}", assembly.plan().epoch(state.step),
+                              recipe.train.epochs, state.last_epoch.error_pct(),
                               state.best ? fmt::format(", best validation error {:.2f} % (epoch {})",
                                                        state.best->validation_error_pct, state.best->epoch)
                                          : ""));
@@ -124,15 +123,16 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
       outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
   result.update(on_the_way(recipe, outcome.state));
   result["steps"] = outcome.state.step;
-  const data::Uses uses =
-      data::count_uses(assembly.sampler(), assembly.splits().train->size(), outcome.state.step);
+  const data::Uses uses = data::count_uses(assembly.sampler(), assembly.plan(),
+                                           assembly.splits().train->size(), outcome.state.step);
   result["sample_uses"] = {
       {"least", uses.least}, {"most", uses.most}, {"mean", uses.mean}, {"never", uses.never}};
   result["seconds"] = outcome.state.seconds;
   // Over all processes of the run; what a resumed run repeated is not counted.
   result["images_per_second"] =
       outcome.state.training_seconds > 0
-          ? static_cast<double>(outcome.state.step * recipe.train.batch_size) / outcome.state.training_seconds
+          ? static_cast<double>(outcome.state.step * recipe.train.batch_size * assembly.plan().per_step) /
+                outcome.state.training_seconds
           : 0;
   for (const auto& [part, share] : outcome.shares) result["step_shares"][part] = share;
   // The last, since it changes the network's weights.

@@ -24,9 +24,9 @@ constexpr std::int64_t kSomeSteps = 1'000'000;
 
 train::Network make_network(const Recipe& recipe, const deploy::ModelDescription& description) {
   const std::string norm = with_steps(recipe.arms.at(0).norm, kSomeSteps);
-  const auto model =
-      models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(norm)), description.channels,
-                                             static_cast<std::int64_t>(description.classes.size())});
+  const auto model = models::make_model(
+      recipe.model.kind, {norm_factory(NormSpec::parse(norm)), description.channels,
+                          static_cast<std::int64_t>(description.classes.size()), description.height});
   return {model, [model](const torch::Tensor& images) { return model->forward(images); }};
 }
 
@@ -67,9 +67,9 @@ RunPredictor::RunPredictor(const fs::path& run, const TrainedRequest& request, c
       description_(describe_model(recipe_)),
       network_(make_network(recipe_, description_)),
       statistics_(wanted_statistics(recipe_, *network_.module, statistics)),
-      compute_{torch::Device(recipe_.run.device), recipe_.train.precision == "bf16"} {
+      compute_(compute_of(recipe_)) {
   load_weights(run, request);
-  network_.module->to(compute_.device);
+  compute_.place(*network_.module);
 }
 
 void RunPredictor::load_weights(const fs::path& run, const TrainedRequest& request) {
@@ -103,7 +103,7 @@ std::vector<float> RunPredictor::scores(const std::vector<float>& images, std::i
   torch::Tensor scores;
   {
     const train::Bfloat16Scope precision(compute_.bfloat16, compute_.device);
-    scores = network_.forward(given.to(compute_.device));
+    scores = network_.forward(compute_.place(given));
   }
   scores = scores.to(torch::kCPU, torch::kFloat).contiguous();
   const auto* values = scores.data_ptr<float>();

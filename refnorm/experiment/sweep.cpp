@@ -247,7 +247,7 @@ Json sweep(Recipe recipe, const fs::path& folder, const SweepOptions& options) {
     const data::Splits splits = load_splits(setting.recipe);
     const auto sampler = check_setting(setting.recipe, splits);
     setting.setup = setup_description(setting.recipe, splits, *sampler);
-    setting.steps = setting.recipe.train.epochs * sampler->batches_per_epoch();
+    setting.steps = setting.recipe.train.epochs * step_plan(setting.recipe, *sampler).steps_per_epoch();
   }
 
   make_folder(folder);

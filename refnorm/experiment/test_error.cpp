@@ -16,7 +16,6 @@
 namespace refnorm::experiment {
 namespace {
 
-constexpr std::int64_t kTestBatch = 1000;
 /// Training samples on which training mode and evaluation are compared.
 constexpr std::int64_t kSameSamples = 5000;
 
@@ -89,6 +88,7 @@ Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStati
     const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
     assembly.reference().prepare_evaluation();
   }
+  const std::int64_t usual = train::evaluation_batch(*assembly.splits().test);
   const auto error_by = [&](Statistics statistics, std::int64_t batch_size) {
     return train::evaluate(assembly.network(), *assembly.splits().test, batch_size, statistics,
                            assembly.compute())
@@ -100,18 +100,18 @@ Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStati
   if (!assembly.has_batch_statistics()) {
     if (!only.empty())
       user_error("--statistics {}: the norm '{}' has no batch statistics", only, recipe.arms.at(0).norm);
-    out["test_error_pct"] = error_by(Statistics::kByMode, kTestBatch);
+    out["test_error_pct"] = error_by(Statistics::kByMode, usual);
     out["test_error_pct_by_statistics"] = by_statistics;
     out["test_error_pct_by_population_reading"] = nullptr;
     return out;
   }
   Json by_reading;
-  if (wanted("running")) by_statistics["running"] = error_by(Statistics::kRunning, kTestBatch);
+  if (wanted("running")) by_statistics["running"] = error_by(Statistics::kRunning, usual);
   if (wanted("batch")) by_statistics["batch"] = error_by(Statistics::kBatch, recipe.train.batch_size);
   if (wanted("population")) {
     for (const PopulationReading reading : kPopulationReadings) {
       set_population(*assembly.network().module, population, reading);
-      by_reading[std::string(to_string(reading))] = error_by(Statistics::kPopulation, kTestBatch);
+      by_reading[std::string(to_string(reading))] = error_by(Statistics::kPopulation, usual);
     }
     const PopulationReading chosen = reading_of(recipe);
     set_population(*assembly.network().module, population, chosen);
@@ -127,8 +127,9 @@ Json validation_error(Assembly& assembly, const Recipe& recipe, const Population
   const data::ImageSet& set = *assembly.splits().validation;
   if (set.size() == 0) return Json::object();
   const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
-  return {{"validation_error_pct",
-           train::evaluate(assembly.network(), set, kTestBatch, statistics, assembly.compute()).error_pct()}};
+  return {{"validation_error_pct", train::evaluate(assembly.network(), set, train::evaluation_batch(set),
+                                                   statistics, assembly.compute())
+                                       .error_pct()}};
 }
 
 Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population) {
@@ -138,7 +139,7 @@ Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStati
   metrics::ErrorsByPart by_class;
   metrics::ErrorsByPart by_domain;
   train::evaluate(
-      assembly.network(), test, kTestBatch, statistics, assembly.compute(),
+      assembly.network(), test, train::evaluation_batch(test), statistics, assembly.compute(),
       [&](std::span<const std::int64_t> indices, const torch::Tensor& scores, const torch::Tensor& labels) {
         by_class.add(scores, labels, labels.to(torch::kCPU));
         if (domains == nullptr) return;
@@ -173,8 +174,9 @@ Json robustness(Assembly& assembly, const Recipe& recipe, const PopulationStatis
   Json& found = out["robustness"];
   for (const std::string& corruption : wanted.corruptions) {
     const auto set = data::corrupted(assembly.splits().test, corruption);
-    found[corruption] =
-        train::evaluate(assembly.network(), *set, kTestBatch, statistics, assembly.compute()).error_pct();
+    found[corruption] = train::evaluate(assembly.network(), *set, train::evaluation_batch(*set), statistics,
+                                        assembly.compute())
+                            .error_pct();
   }
   const auto attack = [&](const char* name, const train::Attack& how) {
     if (how.strength == 0) return;
@@ -207,8 +209,8 @@ double test_error_of_best(Assembly& assembly, const Recipe& recipe, const train:
   train::load_checkpoint_model(best, *assembly.network().module);
   const PopulationStatistics population = collect_population(assembly, recipe);
   const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
-  return train::evaluate(assembly.network(), *assembly.splits().test, kTestBatch, statistics,
-                         assembly.compute())
+  return train::evaluate(assembly.network(), *assembly.splits().test,
+                         train::evaluation_batch(*assembly.splits().test), statistics, assembly.compute())
       .error_pct();
 }
 

@@ -167,7 +167,9 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
   const StatisticSets& sets = pipeline.sets;
   const bool needs_moments = !sets.sources().empty();
   const std::int64_t joint = pipeline.schedule.fused() ? sets.joint_channels() : 1;
-  const std::int64_t numbers = needs_moments ? sets.cells() / joint * pipeline.schedule.parts() : 0;
+  // At least one: the analyser of the lint believes that there can be cells in no memory.
+  const std::int64_t numbers =
+      needs_moments ? std::max<std::int64_t>(1, sets.cells() / joint * pipeline.schedule.parts()) : 0;
   const Array<double> mean(numbers);
   const Array<double> m2(numbers);
   pipeline.run(

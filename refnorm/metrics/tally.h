@@ -15,6 +15,11 @@ struct Tally {
     correct += right;
     loss_sum += mean_loss * static_cast<double>(count);
   }
+  void add(const Tally& other) {
+    samples += other.samples;
+    correct += other.correct;
+    loss_sum += other.loss_sum;
+  }
   double mean_loss() const { return samples > 0 ? loss_sum / static_cast<double>(samples) : 0; }
   double accuracy_pct() const {
     return samples > 0 ? 100.0 * static_cast<double>(correct) / static_cast<double>(samples) : 0;

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <refnorm/base/error.h>
+#include <refnorm/models/initialization.h>
 #include <refnorm/models/lenet5.h>
 #include <refnorm/ops/max_pool.h>
 #include <refnorm/ops/tap.h>
@@ -12,7 +13,12 @@ namespace refnorm::models {
 using ops::tap;
 using torch::Tensor;
 
+namespace {
+constexpr std::int64_t kSide = 28;
+}  // namespace
+
 LeNet5Impl::LeNet5Impl(ModelOptions given) : options(std::move(given)) {
+  if (options.side != kSide) user_error("lenet5: pictures of {0}x{0}, expected {1}x{1}", options.side, kSide);
   reset();
 }
 
@@ -30,9 +36,9 @@ void LeNet5Impl::reset() {
 }
 
 Tensor LeNet5Impl::forward(const Tensor& images) {
-  if (images.dim() != 4 || images.size(1) != options.in_channels || images.size(2) != 28 ||
-      images.size(3) != 28) {
-    user_error("lenet5: expected images of shape [N, {}, 28, 28], got [{}]", options.in_channels,
+  if (images.dim() != 4 || images.size(1) != options.in_channels || images.size(2) != kSide ||
+      images.size(3) != kSide) {
+    user_error("lenet5: expected images of shape [N, {0}, {1}, {1}], got [{2}]", options.in_channels, kSide,
                fmt::join(images.sizes(), ", "));
   }
   Tensor x = tap("norm1", norm_act(norm1, tap("conv1", conv1(images))));
@@ -42,6 +48,10 @@ Tensor LeNet5Impl::forward(const Tensor& images) {
   x = tap("norm3", norm_act(norm3, tap("fc1", fc1(x))));
   x = tap("norm4", norm_act(norm4, tap("fc2", fc2(x))));
   return tap("fc3", fc3(x));
+}
+
+void LeNet5Impl::initialize(std::uint64_t seed) {
+  draw_uniform(*this, seed);
 }
 
 }  // namespace refnorm::models

@@ -49,7 +49,7 @@ metrics::Tally evaluate_attacked(const Network& network, const data::ImageSet& s
     indices.resize(static_cast<std::size_t>(std::min(kBatch, total - begin)));
     std::iota(indices.begin(), indices.end(), begin);
     data::Batch batch = set.batch(indices);
-    batch.images = batch.images.to(compute.device);
+    batch.images = compute.place(batch.images);
     batch.labels = batch.labels.to(compute.device);
     const torch::Tensor images = attacked(network, batch, set.pixel_scale(), attack);
     const torch::NoGradGuard no_grad;

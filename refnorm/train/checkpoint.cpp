@@ -115,14 +115,15 @@ void write_part(const fs::path& folder, const char* name, const Safetensors& con
 }  // namespace
 
 void save_checkpoint(const fs::path& target, const torch::nn::Module& model, const Optimizer& optimizer,
-                     const RunState& state) {
+                     const RunState& state, WeightAverage* average) {
+  const Averaged averaged(average);
   fs::path fresh = target;
   fresh += ".tmp";
   fs::remove_all(fresh);
   make_folder(fresh);
   Json meta = to_json(state);
   write_part(fresh, kModel, state_of(model), meta);
-  Safetensors rest;
+  Safetensors rest = average != nullptr ? average->save() : Safetensors{};
   optimizer.save(rest);
   rest.tensors.emplace_back(kGenerator, to_raw(at::detail::getDefaultCPUGenerator().get_state()));
   write_part(fresh, kState, rest, meta);
@@ -131,7 +132,8 @@ void save_checkpoint(const fs::path& target, const torch::nn::Module& model, con
   replace_folder(fresh, target);
 }
 
-RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optimizer& optimizer) {
+RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optimizer& optimizer,
+                         WeightAverage* average) {
   const fs::path meta_file = folder / "meta.json";
   const std::string state_file = (folder / kState).string();
   const Json meta = read_meta(meta_file);
@@ -144,7 +146,12 @@ RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optim
   const Safetensors rest = read_part(folder, kState, meta);
   const RawTensor* generator_state = rest.find(kGenerator);
   if (generator_state == nullptr) user_error("{}: tensor '{}' is missing", state_file, kGenerator);
-  load_state(model, read_part(folder, kModel, meta), (folder / kModel).string());
+  {
+    // Both are of the averaged network here.
+    const Averaged averaged(average);
+    load_state(model, read_part(folder, kModel, meta), (folder / kModel).string());
+    if (average != nullptr) average->load(rest, state_file);
+  }
   optimizer.load(rest, state_file);
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const std::lock_guard<std::mutex> lock(generator.mutex());

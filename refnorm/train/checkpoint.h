@@ -8,6 +8,7 @@
 
 #include <refnorm/metrics/tally.h>
 #include <refnorm/train/optimizer.h>
+#include <refnorm/train/weight_average.h>
 
 namespace refnorm::train {
 
@@ -37,13 +38,15 @@ struct RunState {
 };
 
 /// Writes the folder `target` (last/ or best/) so that a kill at any moment leaves the old or the new
-/// checkpoint whole. The torch generator's state goes along.
+/// checkpoint whole. The torch generator's state goes along. With an `average` of the weights, which may be
+/// null, the model that is saved is the averaged one, and what training goes on from lies in the state.
 void save_checkpoint(const std::filesystem::path& target, const torch::nn::Module& model,
-                     const Optimizer& optimizer, const RunState& state);
+                     const Optimizer& optimizer, const RunState& state, WeightAverage* average = nullptr);
 
 /// Restores everything. Throws UserError of one line that names the file where something is missing, damaged
 /// or does not fit.
-RunState load_checkpoint(const std::filesystem::path& folder, torch::nn::Module& model, Optimizer& optimizer);
+RunState load_checkpoint(const std::filesystem::path& folder, torch::nn::Module& model, Optimizer& optimizer,
+                         WeightAverage* average = nullptr);
 
 /// The model alone.
 void load_checkpoint_model(const std::filesystem::path& folder, torch::nn::Module& model);

@@ -10,6 +10,11 @@
 #include <refnorm/train/mode.h>
 
 namespace refnorm::train {
+
+std::int64_t evaluation_batch(const data::ImageSet& set) {
+  return std::clamp<std::int64_t>(std::int64_t{1000} * 28 * 28 / (set.side() * set.side()), 32, 1000);
+}
+
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
                         Statistics statistics, const Compute& compute, const Watch& watch) {
   const torch::NoGradGuard no_grad;
@@ -24,7 +29,7 @@ metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::
     torch::Tensor scores;
     {
       const Bfloat16Scope precision(compute.bfloat16, compute.device);
-      scores = network.forward(batch.images.to(compute.device)).to(torch::kFloat);
+      scores = network.forward(compute.place(batch.images)).to(torch::kFloat);
     }
     const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
     tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
@@ -42,7 +47,7 @@ SameData compare_modes(const Network& network, ReferenceKeeper& reference, data:
     for (std::int64_t place = 0; place < std::min(batches, sampler.batches_per_epoch()); ++place) {
       const data::Batch batch = set.batch(sampler.batch(epoch, place));
       const Bfloat16Scope precision(compute.bfloat16, compute.device);
-      const torch::Tensor scores = forward(batch.images.to(compute.device)).to(torch::kFloat);
+      const torch::Tensor scores = forward(compute.place(batch.images)).to(torch::kFloat);
       const torch::Tensor labels = batch.labels.to(compute.device);
       const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
       tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
@@ -72,7 +77,7 @@ PopulationStatistics collect_population(const Network& network, ReferenceKeeper&
   for (std::int64_t place = 0; place < std::min(batches, sampler.batches_per_epoch()); ++place) {
     const data::Batch batch = set.batch(sampler.batch(epoch, place));
     const Bfloat16Scope precision(compute.bfloat16, compute.device);
-    reference.forward_only(batch.images.to(compute.device));
+    reference.forward_only(compute.place(batch.images));
   }
   return pass.finish();
 }

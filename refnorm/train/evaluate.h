@@ -9,15 +9,13 @@
 #include <refnorm/metrics/tally.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>
+#include <refnorm/train/compute.h>
 #include <refnorm/train/network.h>
 
 namespace refnorm::train {
 
-/// Where and how a network computes.
-struct Compute {
-  torch::Device device = torch::kCPU;
-  bool bfloat16 = false;
-};
+/// Samples that are evaluated at once: as many as take the memory of 1000 pictures of 28x28, at least 32.
+std::int64_t evaluation_batch(const data::ImageSet& set);
 
 /// Sees each batch that is evaluated: places in the set, scores and labels.
 using Watch = std::function<void(std::span<const std::int64_t> indices, const torch::Tensor& scores,

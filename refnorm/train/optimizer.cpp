@@ -91,7 +91,8 @@ void Optimizer::load(const Safetensors& state, const std::string& origin) {
                  fmt::join(raw.shape, ", "), fmt::join(found->second.sizes(), ", "));
     }
     auto entry = std::make_unique<torch::optim::SGDParamState>();
-    entry->momentum_buffer(buffer.to(found->second.device()));
+    // As the parameter lies in memory.
+    entry->momentum_buffer(torch::empty_like(found->second.detach()).copy_(buffer));
     held[state_key(held, found->second)] = std::move(entry);
   }
 }

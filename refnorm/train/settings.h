@@ -23,7 +23,12 @@ struct TrainSettings {
   double gamma = 0.1;
   double final_lr = 0;
   double warmup_epochs = 0;
+  std::int64_t accumulate = 1;  ///< batches whose gradients make one step; each is normalized by itself
+  double label_smoothing = 0;
+  double clip_norm = 0;  ///< of all gradients together; 0: not clipped
+  double ema = 0;        ///< decay of the moving average of the weights; 0: none is kept
   std::string precision = "fp32";
+  std::string memory_format = "auto";
   std::int64_t checkpoint_every = 200;
   std::int64_t log_every = 50;
   double give_up =

@@ -15,30 +15,9 @@ namespace {
 
 using torch::Tensor;
 
-constexpr std::int64_t kEvaluationBatch = 1000;
-
 Schedule make_schedule(const TrainSettings& settings, std::int64_t steps_per_epoch) {
   return {settings.schedule,      settings.lr,     settings.milestones, settings.gamma, settings.final_lr,
           settings.warmup_epochs, settings.epochs, steps_per_epoch};
-}
-
-bool all_finite(const Tensor& tensor) {
-  return torch::isfinite(tensor).all().item<bool>();
-}
-
-/// By layer: the root of the sum of squares over its parameters' gradients.
-Json gradient_norms(const torch::nn::Module& module) {
-  std::vector<std::pair<std::string, double>> squares;
-  for (const auto& item : module.named_parameters()) {
-    if (!item.value().grad().defined()) continue;
-    const std::string layer = item.key().substr(0, item.key().rfind('.'));
-    const double norm = item.value().grad().norm().item<double>();
-    if (squares.empty() || squares.back().first != layer) squares.emplace_back(layer, 0);
-    squares.back().second += norm * norm;
-  }
-  Json norms = Json::object();
-  for (const auto& [layer, sum] : squares) norms[layer] = std::sqrt(sum);
-  return norms;
 }
 
 }  // namespace
@@ -51,16 +30,17 @@ Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data,
       settings_(std::move(settings)),
       compute_(compute),
       folder_(std::move(folder)),
-      optimizer_(*network_.module, settings_),
-      schedule_(make_schedule(settings_, data.sampler->batches_per_epoch())),
+      step_(network_, reference_, settings_, compute_),
+      schedule_(make_schedule(settings_, data.plan.steps_per_epoch())),
       label_skew_(data::labels_of(*data.train)),
       guessing_loss_(std::log(static_cast<double>(data.train->class_names().size()))) {
   if (data.train->grouping() != nullptr) group_skew_.emplace(data::groups_of(*data.train));
+  if (settings_.ema > 0) average_.emplace(*network_.module, settings_.ema);
 }
 
 Outcome Trainer::run(bool resume, const Hooks& hooks) {
   if (resume && has_checkpoint(folder_ / "last")) {
-    state_ = load_checkpoint(folder_ / "last", *network_.module, optimizer_);
+    state_ = load_checkpoint(folder_ / "last", *network_.module, step_.optimizer(), average());
     seconds_before_ = state_.seconds;
     training_before_ = state_.training_seconds;
     reference_.set_steps(state_.step);
@@ -98,12 +78,13 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
   }
   clock_.enter(kOther);
   if (outcome.interrupted) save("last");
+  if (average_ && !outcome.interrupted) average_->swap();
 
   const double in_steps = seconds_in_steps();
   for (std::size_t phase = kData; phase < kOther && in_steps > 0; ++phase) {
     outcome.shares.emplace_back(kPhaseNames[phase], clock_.seconds(phase) / in_steps);
   }
-  const auto images = static_cast<double>((state_.step - first) * settings_.batch_size);
+  const auto images = static_cast<double>((state_.step - first) * settings_.batch_size * data_.plan.per_step);
   outcome.images_per_second = in_steps > 0 ? images / in_steps : 0;
   state_.seconds = seconds();
   state_.training_seconds = training_before_ + in_steps;
@@ -120,63 +101,29 @@ std::optional<Divergence> Trainer::hopeless() const {
   return Divergence{state_.step, kGaveUp};
 }
 
-std::optional<Divergence> Trainer::step(double& loss_value) {
-  clock_.enter(kData);
-  const std::int64_t epoch = state_.step / schedule_.steps_per_epoch;
-  const data::Batch batch =
-      data_.train->batch(data_.sampler->batch(epoch, state_.step % schedule_.steps_per_epoch));
-  const Tensor images = batch.images.to(compute_.device);
-  const Tensor labels = batch.labels.to(compute_.device);
-  Tensor scores;
-  Tensor loss;
-  {
-    const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
-    clock_.enter(kReference);
-    reference_.prepare();
-    clock_.enter(kForward);
-    scores = reference_.forward_only(images).to(torch::kFloat);
-  }
-  clock_.enter(kLoss);
-  loss = torch::nn::functional::cross_entropy(scores, labels);
-  loss_value = loss.item<double>();
-  if (!std::isfinite(loss_value)) return locate(images);
-  clock_.enter(kBackward);
-  optimizer_.zero_grad();
-  loss.backward();
-  clock_.enter(kUpdate);
-  optimizer_.set_lr(schedule_.at(state_.step));
-  optimizer_.step();
+std::optional<Divergence> Trainer::step(double& loss) {
+  std::int64_t which = 0;
+  const auto next = [&] {
+    return data_.train->batch(data_.plan.batch(*data_.sampler, state_.step, which++));
+  };
+  const TrainingStep::Done done = step_.run(next, schedule_.at(state_.step), clock_);
+  if (done.broken) return Divergence{state_.step + 1, *done.broken};
   clock_.enter(kRecord);
-  const std::int64_t correct = metrics::count_correct(scores.detach(), labels);
-  state_.since_line.add(labels.size(0), correct, loss_value);
-  state_.epoch.add(labels.size(0), correct, loss_value);
+  loss = done.tally.mean_loss();
+  for (metrics::Tally* tally : {&state_.since_line, &state_.epoch}) tally->add(done.tally);
   ++state_.step;
+  if (average_) average_->update(state_.step);
   return std::nullopt;
 }
 
-/// The weights are still those that gave the loss: runs the batch again and watches each layer.
-Divergence Trainer::locate(const Tensor& images) {
-  const torch::NoGradGuard no_grad;
-  Divergence found{state_.step + 1, "loss"};
-  if (!all_finite(images)) return {found.step, "input"};
-  bool searching = true;
-  const ops::ObserveTaps observe([&](std::string_view layer, const Tensor& output) {
-    if (!searching || all_finite(output)) return;
-    found.layer = layer;
-    searching = false;
-  });
-  const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
-  reference_.forward_only(images);
-  return found;
-}
-
 bool Trainer::validate(Json& line) {
+  const Averaged averaged(average());
   {
     const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
     reference_.prepare_evaluation();
   }
-  const metrics::Tally tally =
-      evaluate(network_, *data_.validation, kEvaluationBatch, Statistics::kByMode, compute_);
+  const metrics::Tally tally = evaluate(network_, *data_.validation, evaluation_batch(*data_.validation),
+                                        Statistics::kByMode, compute_);
   const double error = tally.error_pct();
   line["validation_loss"] = tally.mean_loss();
   line["validation_error_pct"] = error;
@@ -216,11 +163,13 @@ void Trainer::finish_epoch() {
 data::Skew Trainer::skew_since_line(const data::LabelSkew& measure) const {
   const std::int64_t first = (state_.step - 1) / settings_.log_every * settings_.log_every;
   data::Skew mean;
+  const auto batches = static_cast<double>((state_.step - first) * data_.plan.per_step);
   for (std::int64_t step = first; step < state_.step; ++step) {
-    const data::Skew one =
-        measure.of(data_.sampler->batch(step / schedule_.steps_per_epoch, step % schedule_.steps_per_epoch));
-    mean.entropy += one.entropy / static_cast<double>(state_.step - first);
-    mean.divergence += one.divergence / static_cast<double>(state_.step - first);
+    for (std::int64_t which = 0; which < data_.plan.per_step; ++which) {
+      const data::Skew one = measure.of(data_.plan.batch(*data_.sampler, step, which));
+      mean.entropy += one.entropy / batches;
+      mean.divergence += one.divergence / batches;
+    }
   }
   return mean;
 }
@@ -240,7 +189,8 @@ void Trainer::write_step_line() {
   };
   put_skew("label", label_skew_);
   if (group_skew_) put_skew("group", *group_skew_);
-  line["gradient_norm"] = gradient_norms(*network_.module);
+  for (const auto& [layer, norm] : step_.gradient_norms()) line["gradient_norm"][layer] = norm;
+  if (settings_.clip_norm > 0) line["gradient_clipped_to"] = step_.clipped_to();
   line["time"] = {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}};
   log_->write(line);
 }
@@ -250,7 +200,7 @@ void Trainer::save(const char* name) {
   state_.metrics_bytes = log_->bytes();
   state_.seconds = seconds();
   state_.training_seconds = training_before_ + seconds_in_steps();
-  save_checkpoint(folder_ / name, *network_.module, optimizer_, state_);
+  save_checkpoint(folder_ / name, *network_.module, step_.optimizer(), state_, average());
 }
 
 double Trainer::seconds_in_steps() const {

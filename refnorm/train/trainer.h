@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -18,13 +17,10 @@
 #include <refnorm/train/network.h>
 #include <refnorm/train/schedule.h>
 #include <refnorm/train/settings.h>
+#include <refnorm/train/training_step.h>
+#include <refnorm/train/weight_average.h>
 
 namespace refnorm::train {
-
-/// The parts of a training step whose times are reported.
-enum Phase : std::size_t { kData, kReference, kForward, kLoss, kBackward, kUpdate, kRecord, kOther, kPhases };
-inline constexpr std::array<const char*, kPhases> kPhaseNames{"data",     "reference", "forward", "loss",
-                                                              "backward", "update",    "record",  "other"};
 
 /// What stands in place of a layer where a run was stopped as hopeless (TrainSettings::give_up).
 inline constexpr const char* kGaveUp = "no better than guessing";
@@ -53,10 +49,13 @@ struct TrainingData {
   const data::ImageSet* train = nullptr;
   const data::ImageSet* validation = nullptr;  ///< may be empty
   data::Sampler* sampler = nullptr;
+  data::StepPlan plan;
 };
 
 /// The training loop: resumes from folder/last where `resume` is set and a checkpoint is there, writes
-/// metrics.jsonl, last/ and best/, stops after a step when Ctrl-C was pressed.
+/// metrics.jsonl, last/ and best/, stops after a step when Ctrl-C was pressed. Where an average of the
+/// weights is kept, it is what is validated, what a checkpoint's model is, and what the network holds in the
+/// end.
 class Trainer {
  public:
   Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings,
@@ -68,7 +67,6 @@ class Trainer {
   std::optional<Divergence> hopeless() const;
   /// One step on one batch; the divergence if its loss was not finite.
   std::optional<Divergence> step(double& loss);
-  Divergence locate(const torch::Tensor& images);
   /// Validation error with the statistics that need no pass of their own: by mode, that is the running ones
   /// where the norm has them. Puts it into `line`; whether it is the lowest so far.
   bool validate(Json& line);
@@ -79,6 +77,7 @@ class Trainer {
   /// The mean over the batches since the last line.
   data::Skew skew_since_line(const data::LabelSkew& measure) const;
   void save(const char* name);
+  WeightAverage* average() { return average_ ? &*average_ : nullptr; }
   double seconds() const;
   double seconds_in_steps() const;
 
@@ -88,7 +87,8 @@ class Trainer {
   TrainSettings settings_;
   Compute compute_;
   std::filesystem::path folder_;
-  Optimizer optimizer_;
+  TrainingStep step_;
+  std::optional<WeightAverage> average_;
   Schedule schedule_;
   data::LabelSkew label_skew_;
   double guessing_loss_;                       ///< of knowing the classes' shares only

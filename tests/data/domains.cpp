@@ -33,6 +33,7 @@ class RandomPictures : public Numbers {
             numbers.labels};
   }
   std::int64_t channels() const override { return 2; }
+  std::int64_t side() const override { return pixels_.size(2); }
   PixelScale pixel_scale() const override { return {{0.25F, 0.5F}, {0.5F, 0.125F}}; }
   torch::Tensor pixels(std::int64_t index) const { return pixels_[index]; }
 

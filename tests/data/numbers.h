@@ -21,6 +21,7 @@ class Numbers : public data::ImageSet {
     return {values.to(torch::kFloat).view({-1, 1, 1, 1}), values.remainder(10)};
   }
   std::int64_t channels() const override { return 1; }
+  std::int64_t side() const override { return 1; }
   const std::vector<std::string>& class_names() const override { return names_; }
 
  private:

@@ -299,12 +299,12 @@ TEST(LabelSkew, IsEntropyAndDivergenceInBits) {
 
 TEST(CountUses, CountsEachSample) {
   const auto sampler = make_sampler("iid", {even_labels(50, 5)}, 8, 1);
-  const Uses epoch = count_uses(*sampler, 50, 6);
+  const Uses epoch = count_uses(*sampler, {6, 1}, 50, 6);
   EXPECT_EQ(epoch.least, 0);
   EXPECT_EQ(epoch.most, 1);
   EXPECT_EQ(epoch.never, 2);
   EXPECT_DOUBLE_EQ(epoch.mean, 48.0 / 50);
-  EXPECT_EQ(count_uses(*sampler, 50, 7).most, 2) << "the first batch of the second epoch";
+  EXPECT_EQ(count_uses(*sampler, {6, 1}, 50, 7).most, 2) << "the first batch of the second epoch";
 }
 
 }  // namespace

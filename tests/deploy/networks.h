@@ -32,7 +32,7 @@ inline ModelDescription description() {
 inline std::shared_ptr<models::Classifier> network(const std::string& norm) {
   torch::manual_seed(5);
   auto model = models::make_model("lenet5", {norm_factory(NormSpec::parse(norm)), 1, 10});
-  models::initialize(*model, 5);
+  model->initialize(5);
   const torch::NoGradGuard no_grad;
   for (auto& item : model->named_parameters()) {
     if (item.key().starts_with("norm")) item.value().uniform_(0.5, 1.5);

@@ -16,7 +16,7 @@ using refnorm::testing::message_of;
 
 std::shared_ptr<Classifier> lenet(const char* norm, std::uint64_t seed = 1) {
   auto model = make_model("lenet5", {norm_factory(NormSpec::parse(norm)), 1, 10});
-  initialize(*model, seed);
+  model->initialize(seed);
   return model;
 }
 
@@ -88,7 +88,7 @@ TEST(Initialize, LeavesTheGlobalGeneratorAlone) {
   const auto expected = torch::rand({3});
   auto model = make_model("lenet5", {norm_factory(NormSpec::parse("bn")), 1, 10});
   torch::manual_seed(1);
-  initialize(*model, 5);
+  model->initialize(5);
   EXPECT_EQ(distance(torch::rand({3}), expected), 0);
 }
 

@@ -48,6 +48,7 @@ class Pixels : public data::ImageSet {
     return {kScale.values(torch::tensor(pixels).reshape({n, 1, 1, 1})), torch::tensor(labels)};
   }
   std::int64_t channels() const override { return 1; }
+  std::int64_t side() const override { return 1; }
   const std::vector<std::string>& class_names() const override { return names_; }
   data::PixelScale pixel_scale() const override { return kScale; }
 

@@ -31,6 +31,7 @@ class ToySet : public data::ImageSet {
     return {pixels_.index_select(0, torch::tensor(chosen)), torch::tensor(labels)};
   }
   std::int64_t channels() const override { return 1; }
+  std::int64_t side() const override { return 4; }
   const std::vector<std::string>& class_names() const override { return names_; }
 
  private:

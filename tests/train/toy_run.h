@@ -45,7 +45,14 @@ inline train::Outcome run_toy(const std::filesystem::path& folder, const std::st
   ReferenceKeeper reference(ModelView(*network.module, network.forward),
                             train.batch(reference_indices).images);
   torch::manual_seed(4);
-  train::Trainer trainer(network, reference, {&train, &validation, sampler.get()}, settings, {}, folder);
+  train::Compute compute;
+  compute.bfloat16 = settings.precision == "bf16";
+  compute.channels_last = settings.memory_format == "channels_last";
+  compute.place(*network.module);
+  train::Trainer trainer(
+      network, reference,
+      {&train, &validation, sampler.get(), {sampler->batches_per_epoch(), settings.accumulate}}, settings,
+      compute, folder);
   train::Hooks hooks;
   hooks.after_step = [&](const train::RunState& state, double) {
     if (state.step == stop_after) throw Stop();

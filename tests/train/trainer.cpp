@@ -163,6 +163,49 @@ TEST(Trainer, GoesOnToTheSameBitsAfterAStopAtAnyStep) {
   }
 }
 
+// With all that a step can have: what is averaged and what training goes on from are both brought back.
+TEST(Trainer, GoesOnToTheSameBitsWithAnAverageOfTheWeights) {
+  TrainSettings settings = toy_settings();
+  settings.ema = 0.9;
+  settings.accumulate = 2;  // 6 steps an epoch, 18 in all
+  settings.clip_norm = 0.5;
+  settings.label_smoothing = 0.1;
+  settings.precision = "bf16";
+  settings.memory_format = "channels_last";
+  const TemporaryFolder whole;
+  std::string expected;
+  const Outcome outcome = run_toy(whole.path(), "rbn", false, -1, settings, &expected);
+  EXPECT_EQ(outcome.state.step, 18);
+  EXPECT_EQ(read_file(whole.path() / "last/model.safetensors"), expected)
+      << "the network holds the average in the end, and so does the checkpoint";
+  for (const std::int64_t stop : {1, 4, 5, 6, 7, 17}) {
+    const TemporaryFolder scratch;
+    EXPECT_THROW(run_toy(scratch.path(), "rbn", false, stop, settings), Stop);
+    std::string weights;
+    run_toy(scratch.path(), "rbn", true, -1, settings, &weights);
+    EXPECT_EQ(weights, expected) << "stopped after " << stop;
+    EXPECT_EQ(metrics_of(scratch.path()), metrics_of(whole.path())) << "stopped after " << stop;
+    for (const char* file : {"last/state.safetensors", "best/model.safetensors"})
+      EXPECT_EQ(read_file(scratch.path() / file), read_file(whole.path() / file)) << file;
+  }
+}
+
+TEST(Trainer, LearnsInBfloat16AsInFloat32) {
+  TrainSettings settings = toy_settings();
+  settings.epochs = 6;
+  std::vector<double> errors;
+  for (const char* precision : {"fp32", "bf16"}) {
+    settings.precision = precision;
+    settings.memory_format = settings.precision == "bf16" ? "channels_last" : "contiguous";
+    const TemporaryFolder scratch;
+    const Outcome outcome = run_toy(scratch.path(), "bn", false, -1, settings);
+    errors.push_back(outcome.state.last_epoch.error_pct());
+  }
+  EXPECT_LT(errors[0], 15) << "half of the samples have a brighter upper half";
+  // 200 samples: a standard error of about 2 points each.
+  EXPECT_NEAR(errors[1], errors[0], 6);
+}
+
 TEST(Trainer, NamesTheStepAndTheLayerThatDiverged) {
   const TemporaryFolder scratch;
   TrainSettings settings = toy_settings();

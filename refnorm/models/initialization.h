@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+#include <torch/nn/module.h>
+
+namespace refnorm::models {
+
+// Norm layers keep weight 1 and bias 0. Every parameter is drawn from a stream named after it.
+
+/// The weight and bias of each convolution and dense layer from U(−1/sqrt(f), 1/sqrt(f)), f the values that
+/// one output sees: PyTorch's default.
+void draw_uniform(torch::nn::Module& model, std::uint64_t seed);
+
+/// Weights from N(0, 2/f), f as above, which keeps the variance of what passes through layers with ReLU (He
+/// et al. 2015, eq. 10); those of `last`, which scores, from N(0, 0.01²). Biases 0.
+void draw_he(torch::nn::Module& model, const torch::nn::Module& last, std::uint64_t seed);
+
+}  // namespace refnorm::models

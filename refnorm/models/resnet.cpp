@@ -1,0 +1,142 @@
+#include <array>
+#include <map>
+#include <utility>
+
+#include <torch/torch.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/models/initialization.h>
+#include <refnorm/models/resnet.h>
+#include <refnorm/ops/tap.h>
+
+namespace refnorm::models {
+namespace {
+
+using ops::tap;
+using torch::Tensor;
+
+/// Blocks of each stage; whether they are bottlenecks (He et al. 2016, table 1).
+struct Plan {
+  std::array<std::int64_t, 4> blocks;
+  bool bottleneck;
+};
+
+Plan plan_of(std::int64_t depth) {
+  static const std::map<std::int64_t, Plan> plans{{18, {{2, 2, 2, 2}, false}},
+                                                  {34, {{3, 4, 6, 3}, false}},
+                                                  {50, {{3, 4, 6, 3}, true}},
+                                                  {101, {{3, 4, 23, 3}, true}}};
+  const auto found = plans.find(depth);
+  if (found == plans.end()) user_error("resnet: depth {}, expected 18, 34, 50 or 101", depth);
+  return found->second;
+}
+
+torch::nn::Conv2d convolution(std::int64_t in, std::int64_t out, std::int64_t kernel,
+                              std::int64_t stride = 1) {
+  return torch::nn::Conv2d(
+      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
+}
+
+}  // namespace
+
+ProjectionImpl::ProjectionImpl(ResidualBlockOptions given) : options(std::move(given)) {
+  reset();
+}
+
+void ProjectionImpl::reset() {
+  conv = register_module("0", convolution(options.in_channels, options.out_channels(), 1, options.stride));
+  norm.fill(*this, "1", options.norm, options.out_channels(), 2);
+}
+
+Tensor ProjectionImpl::forward(const Tensor& x) {
+  const std::string name = options.place + ".downsample.";
+  return tap(name + "1", norm_act(norm, tap(name + "0", conv(x)), {}, /*relu=*/false));
+}
+
+ResidualBlockImpl::ResidualBlockImpl(ResidualBlockOptions given) : options(std::move(given)) {
+  reset();
+}
+
+void ResidualBlockImpl::reset() {
+  const auto& [place, norm, in, width, stride, bottleneck] = options;
+  conv1 =
+      register_module("conv1", bottleneck ? convolution(in, width, 1) : convolution(in, width, 3, stride));
+  norm1.fill(*this, "bn1", norm, width, 2);
+  conv2 = register_module("conv2", convolution(width, width, 3, bottleneck ? stride : 1));
+  norm2.fill(*this, "bn2", norm, width, 2);
+  if (bottleneck) {
+    conv3 = register_module("conv3", convolution(width, options.out_channels(), 1));
+    norm3.fill(*this, "bn3", norm, options.out_channels(), 2);
+  }
+  if (options.projects()) downsample = register_module("downsample", Projection(options));
+}
+
+Tensor ResidualBlockImpl::forward(const Tensor& x) {
+  const auto name = [&](const char* layer) { return options.place + "." + layer; };
+  const Tensor shortcut = downsample.is_empty() ? x : downsample(x);
+  Tensor y = tap(name("bn1"), norm_act(norm1, tap(name("conv1"), conv1(x))));
+  y = tap(name("conv2"), conv2(y));
+  if (!options.bottleneck) return tap(name("bn2"), norm_act(norm2, y, shortcut));
+  y = tap(name("bn2"), norm_act(norm2, y));
+  return tap(name("bn3"), norm_act(norm3, tap(name("conv3"), conv3(y)), shortcut));
+}
+
+NormLayer& ResidualBlockImpl::last_norm() const {
+  return (options.bottleneck ? norm3 : norm2).layer();
+}
+
+ResNetImpl::ResNetImpl(std::int64_t depth_given, ModelOptions given)
+    : depth(depth_given), options(std::move(given)) {
+  reset();
+}
+
+torch::nn::Sequential ResNetImpl::stage(std::int64_t number, std::int64_t in_channels, std::int64_t blocks) {
+  ResidualBlockOptions block;
+  block.norm = options.norm;
+  block.in_channels = in_channels;
+  block.width = std::int64_t{64} << (number - 1);
+  block.stride = number == 1 ? 1 : 2;
+  block.bottleneck = plan_of(depth).bottleneck;
+  torch::nn::Sequential stage;
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    block.place = fmt::format("layer{}.{}", number, i);
+    stage->push_back(ResidualBlock(block));
+    block.in_channels = block.out_channels();
+    block.stride = 1;
+  }
+  return register_module(fmt::format("layer{}", number), stage);
+}
+
+void ResNetImpl::reset() {
+  const auto [blocks, bottleneck] = plan_of(depth);
+  const std::int64_t expansion = bottleneck ? 4 : 1;
+  conv1 = register_module("conv1", convolution(options.in_channels, 64, 7, 2));
+  norm1.fill(*this, "bn1", options.norm, 64, 2);
+  layer1 = stage(1, 64, blocks[0]);
+  layer2 = stage(2, 64 * expansion, blocks[1]);
+  layer3 = stage(3, 128 * expansion, blocks[2]);
+  layer4 = stage(4, 256 * expansion, blocks[3]);
+  fc = register_module("fc", torch::nn::Linear(512 * expansion, options.classes));
+}
+
+Tensor ResNetImpl::forward(const Tensor& images) {
+  if (images.dim() != 4 || images.size(1) != options.in_channels) {
+    user_error("resnet{}: expected images of shape [N, {}, H, W], got [{}]", depth, options.in_channels,
+               fmt::join(images.sizes(), ", "));
+  }
+  Tensor x = tap("bn1", norm_act(norm1, tap("conv1", conv1(images))));
+  x = torch::max_pool2d(x, /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
+  x = layer4->forward(layer3->forward(layer2->forward(layer1->forward(x))));
+  return tap("fc", fc(torch::adaptive_avg_pool2d(x, {1, 1}).flatten(1)));
+}
+
+void ResNetImpl::initialize(std::uint64_t seed) {
+  draw_he(*this, *fc, seed);
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, block] : find_layers<ResidualBlockImpl>(*this)) {
+    auto parameters = block->last_norm().named_parameters(/*recurse=*/false);
+    if (auto* weight = parameters.find("weight")) weight->zero_();
+  }
+}
+
+}  // namespace refnorm::models
