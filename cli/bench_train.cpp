@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <torch/torch.h>
 
 #include <refnorm/base/error.h>
@@ -113,6 +114,13 @@ std::vector<Measured> measure(const Arguments& arguments, const train::Compute& 
   return arms;
 }
 
+/// Of this process, so far.
+double max_rss_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
 Answer run(Arguments arguments) {
   experiment::Recipe machine;
   machine.model.kind = arguments.model;
@@ -130,7 +138,8 @@ Answer run(Arguments arguments) {
        {"precision", arguments.precision},
        {"memory_format", arguments.memory_format},
        {"threads", machine.run.threads},
-       {"instruction_set", ops::instruction_set()},
+       {"machine", experiment::machine_description(machine)},
+       {"max_rss_mib", max_rss_mib()},
        {"arms", Json::array()}},
       fmt::format("{}, batches of {}, reference of {}, {}, {} thread{}, {}; medians over {} rounds of {} "
                   "steps\n{:<24} {:>10} {:>10} {:>22} {:>10} {:>10}\n",

@@ -42,25 +42,32 @@ void set_blas_threads(int threads) {
     set(threads);
 }
 
-/// Values that the network's layers give in a step: what there is to share among threads.
-std::int64_t layer_values(const Recipe& recipe) {
+/// Multiplications of the network's convolutions and dense layers in a forward pass: what there is to share
+/// among threads.
+double multiplications(const Recipe& recipe) {
   const torch::NoGradGuard no_grad;
   // Pictures as all the data sets here have them.
   const auto model =
       models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse("none")), 1, 10, data::kMnistSide});
-  std::int64_t values = 0;
-  const ops::ObserveTaps observe(
-      [&](std::string_view, const torch::Tensor& output) { values += output.numel(); });
+  const auto parameters = model->named_parameters();
+  double of_a_picture = 0;
+  const ops::ObserveTaps observe([&](std::string_view layer, const torch::Tensor& output) {
+    const torch::Tensor* weight = parameters.find(std::string(layer) + ".weight");
+    if (weight == nullptr || weight->dim() < 2) return;
+    of_a_picture += static_cast<double>(output.numel() / output.size(1) * weight->numel());
+  });
+  model->eval();
   model->forward(torch::zeros({1, 1, data::kMnistSide, data::kMnistSide}));
-  return values * recipe.train.batch_size;
+  return of_a_picture * static_cast<double>(recipe.train.batch_size);
 }
 
 /// One thread for each so many of them, as far as there are cores: LeNet-5 on 2 cores (docs/findings.md) is
-/// slower on two threads than on one with 27 million values in a step, and faster with 53 million.
-constexpr std::int64_t kValuesOfAThread = 20'000'000;
+/// slower on two threads than on one with 0.86 billion in a step, and faster with 1.7.
+constexpr double kMultiplicationsOfAThread = 0.65e9;
 
 std::int64_t threads_for(const Recipe& recipe) {
-  return std::clamp<std::int64_t>(layer_values(recipe) / kValuesOfAThread, 1, core_count());
+  const double wanted = multiplications(recipe) / kMultiplicationsOfAThread;
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 1, core_count());
 }
 
 }  // namespace

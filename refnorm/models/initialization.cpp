@@ -16,7 +16,6 @@ using torch::Tensor;
 /// A convolution or a dense layer.
 struct Layer {
   std::string name;
-  const torch::nn::Module* module;
   Tensor weight, bias;
 
   /// Values that one output sees.
@@ -26,9 +25,9 @@ struct Layer {
 void for_each_layer(torch::nn::Module& model, const std::function<void(const Layer&)>& visit) {
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     if (const auto* conv = item.value()->as<torch::nn::Conv2d>())
-      visit({item.key(), conv, conv->weight, conv->bias});
+      visit({item.key(), conv->weight, conv->bias});
     else if (const auto* dense = item.value()->as<torch::nn::Linear>())
-      visit({item.key(), dense, dense->weight, dense->bias});
+      visit({item.key(), dense->weight, dense->bias});
   }
 }
 
@@ -52,10 +51,10 @@ void draw_uniform(torch::nn::Module& model, std::uint64_t seed) {
   });
 }
 
-void draw_he(torch::nn::Module& model, const torch::nn::Module& last, std::uint64_t seed) {
+void draw_he(torch::nn::Module& model, std::uint64_t seed) {
   const torch::NoGradGuard no_grad;
   for_each_layer(model, [&](const Layer& layer) {
-    const double deviation = layer.module == &last ? 0.01 : std::sqrt(2.0 / layer.fan_in());
+    const double deviation = layer.weight.dim() == 4 ? std::sqrt(2.0 / layer.fan_in()) : 0.01;
     layer.weight.copy_(
         torch::empty(layer.weight.sizes()).normal_(0, deviation, stream(seed, layer.name + ".weight")));
     if (layer.bias.defined()) layer.bias.zero_();

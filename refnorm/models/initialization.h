@@ -12,8 +12,9 @@ namespace refnorm::models {
 /// one output sees: PyTorch's default.
 void draw_uniform(torch::nn::Module& model, std::uint64_t seed);
 
-/// Weights from N(0, 2/f), f as above, which keeps the variance of what passes through layers with ReLU (He
-/// et al. 2015, eq. 10); those of `last`, which scores, from N(0, 0.01²). Biases 0.
-void draw_he(torch::nn::Module& model, const torch::nn::Module& last, std::uint64_t seed);
+/// Weights of convolutions from N(0, 2/f), f as above, which keeps the variance of what passes through layers
+/// with ReLU (He et al. 2015, eq. 10); those of dense layers from N(0, 0.01²), as VGG and ResNet are usually
+/// trained. Biases 0.
+void draw_he(torch::nn::Module& model, std::uint64_t seed);
 
 }  // namespace refnorm::models

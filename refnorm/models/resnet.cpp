@@ -131,7 +131,7 @@ Tensor ResNetImpl::forward(const Tensor& images) {
 }
 
 void ResNetImpl::initialize(std::uint64_t seed) {
-  draw_he(*this, *fc, seed);
+  draw_he(*this, seed);
   const torch::NoGradGuard no_grad;
   for (const auto& [name, block] : find_layers<ResidualBlockImpl>(*this)) {
     auto parameters = block->last_norm().named_parameters(/*recurse=*/false);

@@ -135,7 +135,7 @@ Tensor VGG16Impl::forward(const Tensor& images) {
 }
 
 void VGG16Impl::initialize(std::uint64_t seed) {
-  draw_he(*this, *classifier->scores, seed);
+  draw_he(*this, seed);
 }
 
 void VGG16Impl::adopt_names(Safetensors& weights) const {
