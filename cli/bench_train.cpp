@@ -97,10 +97,9 @@ std::vector<Measured> measure(const Arguments& arguments, const train::Compute& 
   for (const std::string& norm : arguments.norms) {
     Measured& arm = arms.emplace_back();
     arm.norm = NormSpec::parse(norm).to_string();
+    const ops::PeakMemory peak;  // weights, the optimizer's state and the pictures among it
     arm.trainee = std::make_unique<Trainee>(arguments, compute, norm);
     for (std::int64_t i = 0; i < kWarmup; ++i) arm.trainee->step();
-    const ops::PeakMemory peak;
-    arm.trainee->step();
     arm.peak_mib = static_cast<double>(peak.bytes()) / (1024.0 * 1024.0);
   }
   for (std::int64_t round = 0; round < arguments.rounds; ++round) {

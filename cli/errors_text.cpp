@@ -5,6 +5,11 @@
 namespace refnorm::cli {
 
 std::string errors_in_words(const Json& result) {
+  if (!result.contains("test_error_pct_by_statistics")) {  // the recipe has run.test = false
+    if (!result.contains("validation_error_pct")) return "The test set was not read\n";
+    return fmt::format("Validation error: {:.2f} %; the test set was not read\n",
+                       result["validation_error_pct"].get<double>());
+  }
   const Json& by_statistics = result.at("test_error_pct_by_statistics");
   std::string out;
   for (const auto& [mode, error] : by_statistics.items()) {

@@ -196,6 +196,20 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
 }
 
 template <class T>
+void normalize_again(const Problem<T>& problem, const T* residual, const SetStatistics& statistics, T* y,
+                     const Workers& workers) {
+  const std::int64_t arrays = residual != nullptr ? 3 : 2;
+  const Pipeline<T> pipeline(problem, statistics, workers, arrays);
+  pipeline.run([](const Tile&, std::int64_t, std::int64_t) {}, [] {},
+               [&](const Region& region) { pipeline.coefficients(region); },
+               [&](const Tile& tile, std::int64_t cell, std::int64_t offset, std::int64_t ahead) {
+                 problem.sweeps->apply(problem.x + offset, residual != nullptr ? residual + offset : nullptr,
+                                       y + offset, tile, pipeline.at(cell), {problem.relu, nullptr},
+                                       {streams<T>(problem.shape, arrays), ahead});
+               });
+}
+
+template <class T>
 void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, const BackwardOutputs<T>& out,
                         const Workers& workers) {
   using V = Compute<T>;
@@ -257,14 +271,20 @@ template std::int64_t gate_bytes<double>(const Shape&, const Sweeps<double>&);
 template std::int64_t gate_bytes<Bfloat16>(const Shape&, const Sweeps<Bfloat16>&);
 template void normalize<float>(const Problem<float>&, const float*, const ForwardOutputs<float>&,
                                const Workers&);
+template void normalize_again<float>(const Problem<float>&, const float*, const SetStatistics&, float*,
+                                     const Workers&);
 template void normalize_backward<float>(const Problem<float>&, const BackwardInputs<float>&,
                                         const BackwardOutputs<float>&, const Workers&);
 template void normalize<double>(const Problem<double>&, const double*, const ForwardOutputs<double>&,
                                 const Workers&);
+template void normalize_again<double>(const Problem<double>&, const double*, const SetStatistics&, double*,
+                                      const Workers&);
 template void normalize_backward<double>(const Problem<double>&, const BackwardInputs<double>&,
                                          const BackwardOutputs<double>&, const Workers&);
 template void normalize<Bfloat16>(const Problem<Bfloat16>&, const Bfloat16*, const ForwardOutputs<Bfloat16>&,
                                   const Workers&);
+template void normalize_again<Bfloat16>(const Problem<Bfloat16>&, const Bfloat16*, const SetStatistics&,
+                                        Bfloat16*, const Workers&);
 template void normalize_backward<Bfloat16>(const Problem<Bfloat16>&, const BackwardInputs<Bfloat16>&,
                                            const BackwardOutputs<Bfloat16>&, const Workers&);
 

@@ -45,6 +45,11 @@ template <class T>
 void normalize(const Problem<T>& problem, const T* residual, const ForwardOutputs<T>& out,
                const Workers& workers);
 
+/// y once more, to the bit, from the statistics that normalize() gave.
+template <class T>
+void normalize_again(const Problem<T>& problem, const T* residual, const SetStatistics& statistics, T* y,
+                     const Workers& workers);
+
 /// What backward gets: the upstream gradient, the statistics that forward gave, and the gate or y where a
 /// residual was added before a ReLU.
 template <class T>

@@ -7,6 +7,8 @@
 #include <refnorm/base/error.h>
 #include <refnorm/models/initialization.h>
 #include <refnorm/models/resnet.h>
+#include <refnorm/ops/max_pool.h>
+#include <refnorm/ops/recompute.h>
 #include <refnorm/ops/tap.h>
 
 namespace refnorm::models {
@@ -37,6 +39,11 @@ torch::nn::Conv2d convolution(std::int64_t in, std::int64_t out, std::int64_t ke
       torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
 }
 
+/// The convolution `out` of a block's output x, whose shortcut is there where x need not be kept.
+Tensor after(const Tensor& x, const Tensor& shortcut_of_x, const Tensor& out) {
+  return shortcut_of_x.defined() ? ops::recompute_input(out, x, shortcut_of_x) : out;
+}
+
 }  // namespace
 
 ProjectionImpl::ProjectionImpl(ResidualBlockOptions given) : options(std::move(given)) {
@@ -48,9 +55,10 @@ void ProjectionImpl::reset() {
   norm.fill(*this, "1", options.norm, options.out_channels(), 2);
 }
 
-Tensor ProjectionImpl::forward(const Tensor& x) {
+Tensor ProjectionImpl::forward(const Tensor& x, const Tensor& shortcut_of_x) {
   const std::string name = options.place + ".downsample.";
-  return tap(name + "1", norm_act(norm, tap(name + "0", conv(x)), {}, /*relu=*/false));
+  const Tensor y = tap(name + "0", after(x, shortcut_of_x, conv(x)));
+  return tap(name + "1", norm_act(norm, y, {}, /*relu=*/false));
 }
 
 ResidualBlockImpl::ResidualBlockImpl(ResidualBlockOptions given) : options(std::move(given)) {
@@ -71,14 +79,17 @@ void ResidualBlockImpl::reset() {
   if (options.projects()) downsample = register_module("downsample", Projection(options));
 }
 
-Tensor ResidualBlockImpl::forward(const Tensor& x) {
+Tensor ResidualBlockImpl::forward_from(const Tensor& x, const Tensor& shortcut_of_x) {
   const auto name = [&](const char* layer) { return options.place + "." + layer; };
-  const Tensor shortcut = downsample.is_empty() ? x : downsample(x);
-  Tensor y = tap(name("bn1"), norm_act(norm1, tap(name("conv1"), conv1(x))));
-  y = tap(name("conv2"), conv2(y));
+  const Tensor shortcut = downsample.is_empty() ? x : downsample(x, shortcut_of_x);
+  // What lies between two convolutions of a block is not kept for the backward pass.
+  Tensor y = tap(name("conv1"), after(x, shortcut_of_x, conv1(x)));
+  y = tap(name("bn1"), norm_act(norm1, y));
+  y = tap(name("conv2"), ops::recompute_input(conv2(y), y));
   if (!options.bottleneck) return tap(name("bn2"), norm_act(norm2, y, shortcut));
   y = tap(name("bn2"), norm_act(norm2, y));
-  return tap(name("bn3"), norm_act(norm3, tap(name("conv3"), conv3(y)), shortcut));
+  y = tap(name("conv3"), ops::recompute_input(conv3(y), y));
+  return tap(name("bn3"), norm_act(norm3, y, shortcut));
 }
 
 NormLayer& ResidualBlockImpl::last_norm() const {
@@ -125,9 +136,21 @@ Tensor ResNetImpl::forward(const Tensor& images) {
                fmt::join(images.sizes(), ", "));
   }
   Tensor x = tap("bn1", norm_act(norm1, tap("conv1", conv1(images))));
-  x = torch::max_pool2d(x, /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
-  x = layer4->forward(layer3->forward(layer2->forward(layer1->forward(x))));
-  return tap("fc", fc(torch::adaptive_avg_pool2d(x, {1, 1}).flatten(1)));
+  x = ops::max_pool_3x3(x);
+  return tap("fc", fc(torch::adaptive_avg_pool2d(through_stages(x), {1, 1}).flatten(1)));
+}
+
+/// Of each stage's outputs every second one is not kept: it is computed again from the one before it.
+Tensor ResNetImpl::through_stages(Tensor x) {
+  Tensor shortcut_of_x;
+  for (torch::nn::Sequential stage : {layer1, layer2, layer3, layer4}) {
+    for (std::size_t i = 0; i < stage->size(); ++i) {
+      const Tensor input = x;
+      x = stage->at<ResidualBlockImpl>(i).forward_from(input, shortcut_of_x);
+      shortcut_of_x = i % 2 == 1 ? input : Tensor();
+    }
+  }
+  return x;
 }
 
 void ResNetImpl::initialize(std::uint64_t seed) {

@@ -31,8 +31,8 @@ class ProjectionImpl : public torch::nn::Cloneable<ProjectionImpl> {
  public:
   explicit ProjectionImpl(ResidualBlockOptions given);
   void reset() override;
-  /// x[N, in, H, W] -> [N, out, H/stride, W/stride].
-  torch::Tensor forward(const torch::Tensor& x);
+  /// x[N, in, H, W] -> [N, out, H/stride, W/stride]; `shortcut_of_x` as in ResidualBlock.
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& shortcut_of_x);
 
   ResidualBlockOptions options;
   torch::nn::Conv2d conv{nullptr};
@@ -46,7 +46,10 @@ class ResidualBlockImpl : public torch::nn::Cloneable<ResidualBlockImpl> {
  public:
   explicit ResidualBlockImpl(ResidualBlockOptions given);
   void reset() override;
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) { return forward_from(x, {}); }
+  /// The same for an x that is the output of a block whose input and shortcut, unprojected, was
+  /// `shortcut_of_x`: x is then computed once more by the backward pass instead of kept.
+  torch::Tensor forward_from(const torch::Tensor& x, const torch::Tensor& shortcut_of_x);
   /// The norm whose output is added to x'.
   NormLayer& last_norm() const;
 
@@ -78,6 +81,7 @@ class ResNetImpl : public Classifier, public torch::nn::Cloneable<ResNetImpl> {
 
  private:
   torch::nn::Sequential stage(std::int64_t number, std::int64_t in_channels, std::int64_t blocks);
+  torch::Tensor through_stages(torch::Tensor x);
 };
 TORCH_MODULE(ResNet);
 

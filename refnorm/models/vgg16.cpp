@@ -10,6 +10,7 @@
 #include <refnorm/models/initialization.h>
 #include <refnorm/models/vgg16.h>
 #include <refnorm/ops/max_pool.h>
+#include <refnorm/ops/recompute.h>
 #include <refnorm/ops/tap.h>
 
 namespace refnorm::models {
@@ -84,7 +85,7 @@ Tensor VGG16FeaturesImpl::forward(const Tensor& images) {
   const std::vector<std::int64_t> numbers = places(2);
   Tensor x = images;
   for (std::size_t i = 0; i < kConvolutions.size(); ++i) {
-    x = tap(fmt::format("features.{}", numbers[i]), convolutions[i](x));
+    x = tap(fmt::format("features.{}", numbers[i]), ops::recompute_input(convolutions[i](x), x));
     x = tap(fmt::format("features.{}", numbers[i] + 1), norm_act(norms[i], x));
     if (kConvolutions[i].then_pool) x = ops::max_pool_2x2(x);
   }

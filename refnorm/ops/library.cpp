@@ -121,23 +121,42 @@ class Normalize : public torch::autograd::Function<Normalize> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
-    const variable_list saved = context->get_saved_variables();
-    const auto maybe = [&](std::size_t i) {
-      return saved[i].defined() ? OptionalTensor(saved[i]) : c10::nullopt;
-    };
-    const NormalizeInputs in{saved[0], maybe(1), maybe(2), c10::nullopt, saved[3], saved[4]};
-    NormalizeSettings settings = load_numbers(context);
-    settings.stored_mean = maybe(8);
-    settings.stored_var = maybe(9);
-    settings.renorm_mean = maybe(10);
-    settings.renorm_var = maybe(11);
-    const Kept kept{saved[6], saved[7], context->saved_data["has_residual"].toBool(), maybe(12), maybe(5)};
+    const Saved saved(context);
     const auto [x, weight, bias, residual, mean_weights, var_weights] =
-        gradients(grads[0], in, settings, kept);
+        gradients(grads[0], saved.in, saved.settings, saved.kept);
     return {x, weight, bias, residual, mean_weights, var_weights, Tensor()};
   }
 
+  static bool can_again(AutogradContext* context, const Tensor& y, const Tensor& residual) {
+    return has_kernels(y) && context->saved_data["has_residual"].toBool() == residual.defined();
+  }
+  static Tensor again(AutogradContext* context, const Tensor& residual) {
+    Saved saved(context);
+    if (residual.defined()) saved.in.residual = residual;
+    return normalize_again_by_kernels(saved.in, saved.settings, saved.kept.mean, saved.kept.var);
+  }
+
  private:
+  /// What forward left.
+  struct Saved {
+    explicit Saved(AutogradContext* context) {
+      const variable_list saved = context->get_saved_variables();
+      const auto maybe = [&](std::size_t i) {
+        return saved[i].defined() ? OptionalTensor(saved[i]) : c10::nullopt;
+      };
+      in = {saved[0], maybe(1), maybe(2), c10::nullopt, saved[3], saved[4]};
+      settings = load_numbers(context);
+      settings.stored_mean = maybe(8);
+      settings.stored_var = maybe(9);
+      settings.renorm_mean = maybe(10);
+      settings.renorm_var = maybe(11);
+      kept = {saved[6], saved[7], context->saved_data["has_residual"].toBool(), maybe(12), maybe(5)};
+    }
+    NormalizeInputs in;
+    NormalizeSettings settings;
+    Kept kept;
+  };
+
   static NormalizeGradients gradients(const Tensor& dy, const NormalizeInputs& in, NormalizeSettings settings,
                                       const Kept& kept) {
     if (in.x.is_meta()) {
@@ -208,6 +227,14 @@ NormalizeOutputs under_autocast(const NormalizeInputs& in, const NormalizeSettin
 }
 
 }  // namespace
+
+std::function<Tensor()> recomputation(const Tensor& y, const Tensor& residual) {
+  const auto node = std::dynamic_pointer_cast<torch::autograd::CppNode<Normalize>>(y.grad_fn());
+  if (node == nullptr || !Normalize::can_again(&node->ctx_, y, residual)) return {};
+  return [node, kept = residual.defined() ? residual.detach() : residual] {
+    return Normalize::again(&node->ctx_, kept);
+  };
+}
 
 TORCH_LIBRARY(refnorm, library) {
   library.def(kSchema);

@@ -3,6 +3,7 @@
 
 #include <refnorm/kernels/max_pool.h>
 #include <refnorm/ops/max_pool.h>
+#include <refnorm/ops/max_pool_rows.h>
 #include <refnorm/ops/parallel.h>
 
 namespace refnorm::ops {
@@ -78,10 +79,18 @@ class MaxPool : public torch::autograd::Function<MaxPool> {
 
 Tensor max_pool_2x2(const Tensor& x) {
   // A recording of the network knows LibTorch's operator.
-  const bool fast = !at::tracer::impl::is_dispatch_enabled() && x.is_cpu() &&
-                    x.scalar_type() == torch::kFloat && x.dim() == 4 && x.is_contiguous() && x.numel() > 0 &&
-                    x.size(2) >= 2 && x.size(3) >= 2;
-  return fast ? MaxPool::apply(x) : torch::max_pool2d(x, 2);
+  if (at::tracer::impl::is_dispatch_enabled()) return torch::max_pool2d(x, 2);
+  const bool planes = x.is_cpu() && x.scalar_type() == torch::kFloat && x.dim() == 4 && x.is_contiguous() &&
+                      x.numel() > 0 && x.size(2) >= 2 && x.size(3) >= 2;
+  if (planes) return MaxPool::apply(x);
+  const Tensor y = max_pool_rows(x, 2, 2, 0);
+  return y.defined() ? y : torch::max_pool2d(x, 2);
+}
+
+Tensor max_pool_3x3(const Tensor& x) {
+  if (at::tracer::impl::is_dispatch_enabled()) return torch::max_pool2d(x, 3, 2, 1);
+  const Tensor y = max_pool_rows(x, 3, 2, 1);
+  return y.defined() ? y : torch::max_pool2d(x, 3, 2, 1);
 }
 
 }  // namespace refnorm::ops

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <tuple>
 
 #include <torch/types.h>
@@ -55,6 +56,9 @@ kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& 
 /// Through the kernels: dense float32, float64 and bfloat16 on the CPU.
 bool has_kernels(const Tensor& x);
 NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings);
+/// y once more, to the bit, from the mean and variance that normalize_by_kernels() gave.
+Tensor normalize_again_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings,
+                                  const Tensor& mean, const Tensor& var);
 /// What backward keeps of forward: the statistics and, where a residual was added before a ReLU, the gate or,
 /// where there is none, y. The residual itself is not read.
 struct Kept {
@@ -66,6 +70,10 @@ NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const Normali
                                                  const NormalizeSettings& settings, const Kept& kept);
 /// Ones and zeros like x, from a gate's bits.
 Tensor open_gate(const Tensor& gate, const Tensor& x);
+
+/// Where the operator made `y` by its kernels, from `residual` where it had one, and for a backward pass to
+/// come: what computes it again, as long as that pass has not been there. Else empty.
+std::function<Tensor()> recomputation(const Tensor& y, const Tensor& residual);
 
 /// Composed of ATen's operators, on any device, differentiable as often as they are.
 NormalizeOutputs normalize_composed(const NormalizeInputs& inputs, const NormalizeSettings& settings);

@@ -178,6 +178,21 @@ NormalizeOutputs normalize_by_kernels(const NormalizeInputs& inputs, const Norma
   return {y, mean, var, gate};
 }
 
+Tensor normalize_again_by_kernels(const NormalizeInputs& inputs, const NormalizeSettings& settings,
+                                  const Tensor& mean, const Tensor& var) {
+  const Prepared prepared(inputs, settings);
+  const Tensor residual = inputs.residual ? like(*inputs.residual, prepared.x) : Tensor();
+  const Tensor y = torch::empty_like(prepared.x);
+  if (y.numel() == 0) return y;
+  dispatch(y.scalar_type(), [&](auto type) {
+    using Theirs = decltype(type);
+    kernels::normalize_again(problem_of<Theirs>(prepared, settings.relu), data<Theirs>(residual),
+                             {mean.data_ptr<double>(), var.data_ptr<double>()}, data<Theirs>(y),
+                             workers_for(y));
+  });
+  return y;
+}
+
 NormalizeGradients normalize_backward_by_kernels(const Tensor& dy, const NormalizeInputs& inputs,
                                                  const NormalizeSettings& settings, const Kept& kept) {
   const Prepared prepared(inputs, settings);

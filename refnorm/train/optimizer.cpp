@@ -60,7 +60,8 @@ void Optimizer::set_lr(double lr) {
 }
 
 void Optimizer::zero_grad() {
-  sgd_->zero_grad();
+  // Not zeros but nothing: no memory through a forward pass, and no addition to it.
+  for (auto& [name, parameter] : parameters_) parameter.mutable_grad().reset();
 }
 
 void Optimizer::step() {

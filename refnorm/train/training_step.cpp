@@ -33,10 +33,10 @@ TrainingStep::TrainingStep(Network network, ReferenceKeeper& reference, const Tr
 TrainingStep::Done TrainingStep::run(const std::function<data::Batch()>& next, double lr,
                                      PhaseClock<kPhases>& clock) {
   Done done;
+  optimizer_.zero_grad();
   for (std::int64_t pass = 0; pass < accumulate_; ++pass) {
     clock.enter(kData);
     const data::Batch batch = next();
-    const Tensor images = compute_.place(batch.images);
     const Tensor labels = batch.labels.to(compute_.device);
     Tensor scores;
     {
@@ -44,18 +44,17 @@ TrainingStep::Done TrainingStep::run(const std::function<data::Batch()>& next, d
       clock.enter(kReference);
       if (pass == 0) reference_.prepare();
       clock.enter(kForward);
-      scores = reference_.forward_only(images).to(torch::kFloat);
+      scores = reference_.forward_only(compute_.place(batch.images)).to(torch::kFloat);
     }
     clock.enter(kLoss);
     const Tensor loss = torch::nn::functional::cross_entropy(
         scores, labels, torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(label_smoothing_));
     const auto loss_value = loss.item<double>();
     if (!std::isfinite(loss_value)) {
-      done.broken = locate(images);
+      done.broken = locate(compute_.place(batch.images));
       return done;
     }
     clock.enter(kBackward);
-    if (pass == 0) optimizer_.zero_grad();
     (accumulate_ == 1 ? loss : loss / accumulate_).backward();
     clock.enter(kRecord);
     done.tally.add(labels.size(0), metrics::count_correct(scores.detach(), labels), loss_value);

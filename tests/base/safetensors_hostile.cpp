@@ -1,4 +1,3 @@
-#include <chrono>
 
 #include <gtest/gtest.h>
 
@@ -131,15 +130,14 @@ TEST(SafetensorsHostile, HeaderLength) {
 }
 
 TEST(SafetensorsHostile, ManyNamesTakeNoQuadraticTime) {
-  // Keys kept in a list would need 2·10^10 comparisons here, minutes; sorted ones a second or two.
+  // Keys kept in a list would need 1.8·10^11 comparisons here, more than the time that a test has; sorted
+  // ones some seconds.
   std::string header = "{";
-  for (int i = 0; i < 200'000; ++i) {
+  for (int i = 0; i < 600'000; ++i) {
     header +=
         fmt::format(R"({}"n{}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", i == 0 ? "" : ",", i);
   }
-  const auto begun = std::chrono::steady_clock::now();
-  EXPECT_EQ(parse_safetensors(file_of(header + "}", 0), "f", Checksum::kIfPresent).tensors.size(), 200'000U);
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(60));
+  EXPECT_EQ(parse_safetensors(file_of(header + "}", 0), "f", Checksum::kIfPresent).tensors.size(), 600'000U);
 }
 
 void expect_error_or_success(const std::string& bytes) {

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <refnorm/ops/max_pool.h>
+#include <refnorm/ops/max_pool_rows.h>
 
 #include "tests/support/tensors.h"
 
@@ -60,6 +61,68 @@ TEST(MaxPool, HasASecondDerivative) {
     return torch::autograd::grad({dx.pow(2).sum()}, {dy})[0];
   };
   EXPECT_LT(distance(second(max_pool_2x2(x)), second(torch::max_pool2d(x, 2))), 1e-6);
+}
+
+// Values with ties; LibTorch's own operator in the same memory format, and its gradient in double.
+void expect_as_torch(torch::ScalarType type, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
+                     at::IntArrayRef shape) {
+  const Tensor x =
+      (random_double(shape, 7) * 2).round().to(type).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor a = x.clone().requires_grad_(true);
+  const Tensor b = x.to(torch::kDouble).requires_grad_(true);
+  const Tensor ours = max_pool_rows(a, kernel, stride, padding);
+  ASSERT_TRUE(ours.defined());
+  EXPECT_TRUE(ours.is_contiguous(torch::MemoryFormat::ChannelsLast));
+  const Tensor theirs = torch::max_pool2d(b, kernel, stride, padding);
+  ASSERT_TRUE(torch::equal(ours.to(torch::kDouble), theirs)) << kernel << " " << shape;
+  const Tensor upstream = random_double(theirs.sizes(), 8).to(type);
+  ours.backward(upstream.contiguous(torch::MemoryFormat::ChannelsLast));
+  theirs.backward(upstream.to(torch::kDouble));
+  // Sums of up to four values, in float32, rounded once.
+  EXPECT_LT(distance(a.grad(), b.grad()), type == torch::kFloat ? 1e-6 : 0.005) << kernel << " " << shape;
+}
+
+TEST(MaxPoolRows, EqualsTorchsOwnInEveryWindow) {
+  for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+    for (const std::int64_t channels : {2, 3, 16, 33}) {
+      for (const std::int64_t side : {3, 4, 7, 8}) {
+        expect_as_torch(type, 2, 2, 0, {2, channels, side, side + 1});
+        expect_as_torch(type, 3, 2, 1, {2, channels, side, side + 1});
+        expect_as_torch(type, 3, 1, 1, {2, channels, side, side + 1});
+      }
+    }
+  }
+}
+
+TEST(MaxPoolRows, IsWhatTheTwoPoolsUse) {
+  const Tensor x =
+      random_double({2, 8, 9, 9}, 9).to(torch::kBFloat16).contiguous(torch::MemoryFormat::ChannelsLast);
+  EXPECT_TRUE(torch::equal(max_pool_2x2(x), torch::max_pool2d(x, 2)));
+  EXPECT_TRUE(torch::equal(max_pool_3x3(x), torch::max_pool2d(x, 3, 2, 1)));
+  const Tensor planes = x.to(torch::kFloat).contiguous();
+  EXPECT_TRUE(torch::equal(max_pool_3x3(planes), torch::max_pool2d(planes, 3, 2, 1)));
+  EXPECT_FALSE(max_pool_rows(planes, 3, 2, 1).defined());
+}
+
+TEST(MaxPoolRows, LetsWhatIsNotANumberThrough) {
+  Tensor x = random_double({1, 4, 4, 4}, 3).to(torch::kFloat).contiguous(torch::MemoryFormat::ChannelsLast);
+  x[0][1][1][1] = std::numeric_limits<float>::quiet_NaN();
+  const Tensor y = max_pool_3x3(x);
+  EXPECT_TRUE(torch::allclose(y, torch::max_pool2d(x, 3, 2, 1), 0, 0, /*equal_nan=*/true));
+  EXPECT_TRUE(torch::isnan(y[0][1]).all().item<bool>()) << "(1, 1) is in all four windows";
+}
+
+TEST(MaxPoolRows, HasASecondDerivative) {
+  const Tensor x = random_double({1, 2, 5, 9}, 5)
+                       .to(torch::kFloat)
+                       .contiguous(torch::MemoryFormat::ChannelsLast)
+                       .requires_grad_(true);
+  const Tensor dy = random_double({1, 2, 3, 5}, 6).to(torch::kFloat).requires_grad_(true);
+  const auto second = [&](const Tensor& y) {
+    const Tensor dx = torch::autograd::grad({y}, {x}, {dy}, true, /*create_graph=*/true)[0];
+    return torch::autograd::grad({dx.pow(2).sum()}, {dy})[0];
+  };
+  EXPECT_LT(distance(second(max_pool_3x3(x)), second(torch::max_pool2d(x, 3, 2, 1))), 1e-6);
 }
 
 }  // namespace
