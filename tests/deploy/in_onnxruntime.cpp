@@ -90,6 +90,24 @@ TEST_F(InOnnxruntime, EveryNormComputesWhatItDidInTheNetwork) {
   run(cases);
 }
 
+TEST_F(InOnnxruntime, LargerNetworksDoToo) {
+  int cases = 0;
+  for (const testing::Subject& of : testing::kLarger) {
+    for (const std::string norm : {"none", "bn", "rbn", "gn:32", "in", "ln", "sn"}) {
+      // A ResNet-18 under every one, the others under one of each kind.
+      if (of.kind != "resnet18" && norm != "rbn" && norm != "gn:32") continue;
+      const auto model = testing::network(norm, of);
+      const Tensor images = of.images(2);
+      Graph graph = testing::graph_of(model, of);
+      fold(graph);
+      write(of.kind + "_" + norm.substr(0, 2), graph, testing::description(of), images,
+            model->forward(images).detach());
+      ++cases;
+    }
+  }
+  run(cases);
+}
+
 TEST_F(InOnnxruntime, LayersOfAllKinds) {
   const auto norm = [](std::int64_t channels) {
     const torch::NoGradGuard no_grad;

@@ -17,37 +17,48 @@ inline const std::string kNorms[] = {"none",     "bn",        "rbn",     "rbn:fi
                                      "rbn:live", "brn",       "ln",      "in",        "gn:2",
                                      "sn",       "frozen_bn", "ghost:4", "vbn"};
 
-inline ModelDescription description() {
+/// Which network, for which pictures and how many classes.
+struct Subject {
+  std::string kind = "lenet5";
+  std::int64_t channels = 1, side = 28, classes = 10;
+
+  torch::Tensor images(std::int64_t count) const { return torch::randn({count, channels, side, side}); }
+};
+
+inline const Subject kLarger[] = {{"resnet18", 3, 64, 5}, {"resnet50", 3, 64, 5}, {"vgg16", 3, 32, 5}};
+
+inline ModelDescription description(const Subject& of = {}) {
   ModelDescription description;
-  description.channels = 1;
-  description.height = description.width = 28;
-  description.mean = {0.13};
-  description.std = {0.31};
-  for (int i = 0; i < 10; ++i) description.classes.push_back(std::to_string(i));
-  description.model = "lenet5";
+  description.channels = of.channels;
+  description.height = description.width = of.side;
+  description.mean.assign(static_cast<std::size_t>(of.channels), 0.13);
+  description.std.assign(static_cast<std::size_t>(of.channels), 0.31);
+  for (int i = 0; i < of.classes; ++i) description.classes.push_back(std::to_string(i));
+  description.model = of.kind;
   return description;
 }
 
-/// LeNet-5 whose parameters and statistics are those of nothing in particular.
-inline std::shared_ptr<models::Classifier> network(const std::string& norm) {
+/// A network whose parameters and statistics are those of nothing in particular.
+inline std::shared_ptr<models::Classifier> network(const std::string& norm, const Subject& of = {}) {
   torch::manual_seed(5);
-  auto model = models::make_model("lenet5", {norm_factory(NormSpec::parse(norm)), 1, 10});
+  auto model =
+      models::make_model(of.kind, {norm_factory(NormSpec::parse(norm)), of.channels, of.classes, of.side});
   model->initialize(5);
   const torch::NoGradGuard no_grad;
-  for (auto& item : model->named_parameters()) {
-    if (item.key().starts_with("norm")) item.value().uniform_(0.5, 1.5);
+  for (const auto& [name, layer] : find_layers<NormLayer>(*model)) {
+    for (auto& parameter : layer->parameters()) parameter.uniform_(0.5, 1.5);
   }
-  ReferenceKeeper keeper(*model, torch::randn({16, 1, 28, 28}));
+  ReferenceKeeper keeper(*model, of.images(16));
   keeper.refresh();
-  for (int i = 0; i < 3; ++i) keeper.forward_only(torch::randn({8, 1, 28, 28}) + 0.3);
+  for (int i = 0; i < 3; ++i) keeper.forward_only(of.images(8) + 0.3);
   keeper.prepare_evaluation();
   model->eval();
   return model;
 }
 
-inline Graph graph_of(const std::shared_ptr<models::Classifier>& model) {
+inline Graph graph_of(const std::shared_ptr<models::Classifier>& model, const Subject& of = {}) {
   return trace(ModelView(*model, [&](const torch::Tensor& x) { return model->forward(x); }),
-               torch::zeros({2, 1, 28, 28}));
+               torch::zeros_like(of.images(2)));
 }
 
 }  // namespace refnorm::deploy::testing

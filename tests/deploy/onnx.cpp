@@ -79,6 +79,31 @@ INSTANTIATE_TEST_SUITE_P(Onnx, EveryNorm, ::testing::ValuesIn(testing::kNorms), 
   return name;
 });
 
+/// Of the larger of a's and 1.
+double largest_gap(const Tensor& a, const Tensor& b) {
+  return (a - b).abs().max().item<double>() / std::max(1.0, a.abs().max().item<double>());
+}
+
+TEST(Onnx, LargerNetworksComputeInItWhatTheyDo) {
+  for (const testing::Subject& of : testing::kLarger) {
+    for (const std::string norm : {"rbn", "gn:32"}) {
+      SCOPED_TRACE(of.kind + " " + norm);
+      const auto model = network(norm, of);
+      const Tensor images = of.images(2);
+      const Tensor expected = model->forward(images).detach();
+      Graph graph = graph_of(model, of);
+      fold(graph);
+      const std::string bytes = to_onnx(graph, description(of));
+      EXPECT_LT(largest_gap(expected, OnnxEvaluator(bytes, "a.onnx")(images)), 2e-5);
+      if (norm != "rbn") continue;
+      for (const std::string& op : operators_of(bytes))
+        EXPECT_EQ(op.find("Normalization"), std::string::npos);
+      const std::vector<float> in_dnn = OnnxNetwork::parse(bytes, "a.onnx").run(values_of(images), 2);
+      EXPECT_LT(largest_gap(expected, torch::tensor(in_dnn).view_as(expected)), 2e-5);
+    }
+  }
+}
+
 TEST(Onnx, NothingIsLeftOfAffineNorms) {
   const std::vector<std::string> without = operators_of(to_onnx(graph_of(network("none")), description()));
   for (const char* norm : {"bn", "rbn", "brn", "frozen_bn", "ghost:4"}) {
