@@ -16,6 +16,9 @@
 namespace refnorm::experiment {
 namespace {
 
+/// Of the pictures of small data sets, beside those that a network is made for.
+constexpr std::int64_t kSmallSide = 32;
+
 /// The norm of a file that does not say: batch norm where there are running averages, else none.
 std::string norm_of(const Safetensors& weights) {
   const auto said = weights.metadata.find("refnorm.norm");
@@ -28,10 +31,10 @@ std::string norm_of(const Safetensors& weights) {
 
 /// Channels of the pictures and classes, as the first and the last weight of the network have them in the
 /// file.
-models::ModelOptions options_of(const ConversionRequest& request, const Safetensors& weights,
-                                const std::string& norm) {
-  models::ModelOptions options{norm_factory(NormSpec::parse(norm)), 1, 10};
-  const auto probe = models::make_model(request.model, {norm_factory(NormSpec::parse("none")), 1, 10});
+models::ModelOptions options_of(const ConversionRequest& request, const Safetensors& weights) {
+  const models::ModelKind kind = models::model_kind(request.model);
+  models::ModelOptions options{norm_factory(NormSpec::parse("none")), kind.channels, kind.classes};
+  const auto probe = models::make_model(request.model, options);
   std::vector<std::string> names;
   for (const auto& item : probe->named_parameters()) {
     if (item.key().ends_with(".weight")) names.push_back(item.key());
@@ -43,6 +46,30 @@ models::ModelOptions options_of(const ConversionRequest& request, const Safetens
   return options;
 }
 
+/// A network for pictures of the first of some sizes that the weights fit: in some networks, dense layers
+/// depend on it.
+std::shared_ptr<models::Classifier> network_for(const ConversionRequest& request, const Safetensors& weights,
+                                                const std::string& norm, const data::ImageSet* pictures) {
+  models::ModelOptions options = options_of(request, weights);
+  options.norm = norm_factory(NormSpec::parse(norm));
+  std::vector<std::int64_t> sides{models::model_kind(request.model).side, kSmallSide};
+  if (pictures != nullptr) sides = {pictures->side()};
+  std::shared_ptr<models::Classifier> first;
+  for (const std::int64_t side : sides) {
+    options.side = side;
+    std::shared_ptr<models::Classifier> model;
+    try {
+      model = models::make_model(request.model, options);
+    } catch (const UserError&) {
+      if (first == nullptr) throw;
+      break;
+    }
+    if (train::match_weights(*model, weights).misshapen.empty()) return model;
+    if (first == nullptr) first = model;
+  }
+  return first;
+}
+
 bool needs_reference(torch::nn::Module& model) {
   const auto layers = find_layers<NormLayer>(model);
   return std::any_of(layers.begin(), layers.end(), [](const auto& item) {
@@ -51,18 +78,21 @@ bool needs_reference(torch::nn::Module& model) {
   });
 }
 
-void capture(const ConversionRequest& request, const std::shared_ptr<models::Classifier>& model) {
-  if (request.data.empty())
-    user_error("--norm {}: takes its reference from data; name the folder of a data set with --data",
-               request.norm);
+/// The training samples of --data; null where none are named.
+std::shared_ptr<const data::ImageSet> pictures_of(const ConversionRequest& request) {
+  if (request.data.empty()) return nullptr;
   Recipe recipe;
   recipe.data.kind = request.data_kind;
   recipe.data.path = request.data.string();
   recipe.data.validation = 0;
-  recipe.reference.size = request.reference;
-  const data::Splits splits = load_splits(recipe);
-  const torch::Tensor batch =
-      reference_batch(*splits.train, recipe.reference, static_cast<std::uint64_t>(request.seed));
+  return load_splits(recipe).train;
+}
+
+void capture(const ConversionRequest& request, const std::shared_ptr<models::Classifier>& model,
+             const data::ImageSet& pictures) {
+  ReferenceSettings how;
+  how.size = request.reference;
+  const torch::Tensor batch = reference_batch(pictures, how, static_cast<std::uint64_t>(request.seed));
   capture_reference(ModelView(*model, [&](const torch::Tensor& x) { return model->forward(x); }), batch);
 }
 
@@ -94,16 +124,21 @@ Json to_json(const ConversionReport& report) {
 Json convert_weights(const ConversionRequest& request) {
   if (request.to.extension() != ".safetensors")
     user_error("--to {}: expected FILE.safetensors", request.to.string());
-  const Safetensors weights = read_weights(request.weights);
+  Safetensors weights = read_weights(request.weights);
   const std::string from = request.from.empty() ? norm_of(weights) : request.from;
   const NormSpec wanted = NormSpec::parse(request.norm);
-  const auto model = models::make_model(request.model, options_of(request, weights, from));
+  models::make_model(request.model, {norm_factory(NormSpec::parse("none"))})->adopt_names(weights);
+  const auto pictures = pictures_of(request);
+  const auto model = network_for(request, weights, from, pictures.get());
   model->initialize(static_cast<std::uint64_t>(request.seed));
   const train::WeightsMatch match =
       train::load_weights(*model, weights, request.weights.string(), request.partial);
   const ConversionReport report = convert(*model, wanted);
   const bool captured = needs_reference(*model);
-  if (captured) capture(request, model);
+  if (captured && pictures == nullptr)
+    user_error("--norm {}: takes its reference from data; name the folder of a data set with --data",
+               request.norm);
+  if (captured) capture(request, model, *pictures);
   Safetensors state = train::state_of(*model);
   state.metadata = {{"refnorm.model", request.model}, {"refnorm.norm", request.norm}};
   write_safetensors(request.to, state);
