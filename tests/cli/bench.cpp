@@ -70,10 +70,10 @@ TEST_F(Bench, CachedIsTimedByChunksAndInTwoSweeps) {
                             Words{"--norm", "gn:4"}, Words{"--norm", "ln"}, Words{"--norm", "in"}}) {
     const Json both = of_first_case(more);
     EXPECT_GT(both.at("cached").at("median_ms"), 0) << more.back();
-    EXPECT_GE(both.at("ours_per_cached").get<double>(), both.at("ours_per_bound").get<double>())
-        << more.back();
-    EXPECT_GE(both.at("ours_per_floor").get<double>(), both.at("ours_per_bound").get<double>())
-        << more.back();
+    // Sums of the same times in another order may differ in their last bits.
+    const double bound = both.at("ours_per_bound").get<double>() * (1 - 1e-12);
+    EXPECT_GE(both.at("ours_per_cached").get<double>(), bound) << more.back();
+    EXPECT_GE(both.at("ours_per_floor").get<double>(), bound) << more.back();
   }
   const std::string wide = shapes("64 64 24 24\n");
   const Json result = json_of({"bench", "norm", "--shapes", wide, "--rounds", "1", "--min-time", "0",
@@ -88,8 +88,8 @@ TEST_F(Bench, CachedIsTimedByChunksAndInTwoSweeps) {
 
 TEST_F(Bench, TrainMeasuresEveryNormOnOneThreadWhereStepsAreSmall) {
   const Json result = json_of(Words{"bench", "train", "--norm", "bn", "--norm", "rbn:live", "--batch-size",
-                                    "8", "--reference", "8", "--rounds", "2", "--steps", "1", "--json"});
-  EXPECT_EQ(result.at("threads"), 1) << "LeNet-5 on 8 pictures is not worth a second thread";
+                                    "256", "--reference", "256", "--rounds", "2", "--steps", "1", "--json"});
+  EXPECT_EQ(result.at("threads"), 1) << "LeNet-5 on 256 pictures is not worth a second thread";
   ASSERT_EQ(result.at("arms").size(), 2U);
   EXPECT_EQ(result.at("arms").at(0).at("step_of_first"), 1);
   for (const Json& arm : result.at("arms")) {
