@@ -119,6 +119,11 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
   result["label_divergence_bits"] =
       data::mean_skew(data::LabelSkew(data::labels_of(*assembly.splits().train)), assembly.sampler())
           .divergence;
+  if (assembly.splits().train->grouping() != nullptr) {
+    result["group_divergence_bits"] =
+        data::mean_skew(data::LabelSkew(data::groups_of(*assembly.splits().train)), assembly.sampler())
+            .divergence;
+  }
   result["train_error_pct"] =
       outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
   result.update(on_the_way(recipe, outcome.state));

@@ -197,18 +197,24 @@ class Sweep {
     return trials;
   }
 
+  /// Null where no run has it.
+  static Json mean_of(const std::vector<Json>& runs, const char* key) {
+    double sum = 0;
+    std::int64_t count = 0;
+    for (const Json& run : runs) {
+      if (!run.contains(key)) continue;
+      sum += run[key].get<double>();
+      ++count;
+    }
+    return count > 0 ? Json(sum / static_cast<double>(count)) : Json(nullptr);
+  }
+
   Json describe(const SweepSetting& setting) const {
     Json out{{"values", Json::object()}, {"folder", fs::relative(setting.folder, folder_).string()}};
     for (const auto& [key, value] : setting.values) out["values"][key] = json_of(value);
-    double skew = 0;
-    std::int64_t with_skew = 0;
-    for (const Json& run : setting.runs) {
-      if (!run.contains("label_divergence_bits")) continue;
-      skew += run["label_divergence_bits"].get<double>();
-      ++with_skew;
-    }
-    out["label_divergence_bits"] =
-        with_skew > 0 ? Json(skew / static_cast<double>(with_skew)) : Json(nullptr);
+    out["label_divergence_bits"] = mean_of(setting.runs, "label_divergence_bits");
+    if (const Json groups = mean_of(setting.runs, "group_divergence_bits"); !groups.is_null())
+      out["group_divergence_bits"] = groups;
     const Json comparison =
         summarize_comparison(setting.recipe, setting.setup, setting.runs, setting.runs.size());
     out["arms"] = comparison.at("arms");

@@ -165,7 +165,8 @@ class NameStrip {
 
 Panel panel_of(const Sweep& sweep, const Group& group) {
   Panel panel;
-  panel.x_title = "divergence of a batch's labels from the training set's, bits (measured, mean of the runs)";
+  panel.x_title = fmt::format(
+      "divergence of a batch's {} from the training set's, bits (measured, mean of the runs)", sweep.skew_of);
   panel.y_title = "test error (%), log scale";
   for (std::size_t arm = 0; arm < sweep.arms().size(); ++arm) {
     Line line = arm_line(sweep, group.order, arm);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -97,6 +98,29 @@ Setting parse_setting(const Field& field, const std::vector<SweepAxis>& axes) {
   return setting;
 }
 
+/// The largest less the smallest; nothing unless every setting has one.
+std::optional<double> spread(const std::vector<std::optional<double>>& values) {
+  double least = std::numeric_limits<double>::infinity();
+  double most = -least;
+  for (const auto& value : values) {
+    if (!value) return std::nullopt;
+    least = std::min(least, *value);
+    most = std::max(most, *value);
+  }
+  return most - least;
+}
+
+/// Where the settings differ more in the mix of domains or groups than in that of labels, that is their skew.
+void choose_skew(Sweep& sweep, const std::vector<std::optional<double>>& of_groups) {
+  std::vector<std::optional<double>> of_labels;
+  of_labels.reserve(sweep.settings.size());
+  for (const Setting& setting : sweep.settings) of_labels.push_back(setting.divergence);
+  const auto groups = spread(of_groups);
+  if (!groups || *groups <= spread(of_labels).value_or(0)) return;
+  sweep.skew_of = "domains or groups";
+  for (std::size_t i = 0; i < sweep.settings.size(); ++i) sweep.settings[i].divergence = of_groups[i];
+}
+
 void check_same_arms(const Field& arms, const std::vector<Arm>& ours, const std::vector<Arm>& first) {
   if (ours.size() != first.size())
     arms.fail_saying(fmt::format("{} arms, but the first setting has {}", ours.size(), first.size()));
@@ -157,14 +181,19 @@ Sweep parse_sweep(const Json& document, const std::string& origin) {
   const Field settings = root.at("settings");
   if (settings.array_size() == 0) settings.fail_saying("expected at least one setting");
   std::map<std::vector<std::size_t>, std::size_t> seen;
+  std::vector<std::optional<double>> of_groups;
+  of_groups.reserve(settings.array_size());
   for (std::size_t i = 0; i < settings.array_size(); ++i) {
     sweep.settings.push_back(parse_setting(settings.at(i), sweep.axes));
     const Setting& setting = sweep.settings.back();
+    const auto skew = settings.at(i).find("group_divergence_bits");
+    of_groups.push_back(skew ? std::optional(skew->number(0, 64)) : std::nullopt);
     check_same_arms(settings.at(i).at("arms"), setting.arms, sweep.arms());
     const auto [first, fresh] = seen.emplace(setting.places, i);
     if (!fresh)
       settings.at(i).at("values").fail_saying(fmt::format("settings[{}] has the same values", first->second));
   }
+  choose_skew(sweep, of_groups);
   return sweep;
 }
 

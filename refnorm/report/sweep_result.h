@@ -39,7 +39,7 @@ struct Setting {
   std::vector<std::size_t> places;  ///< which of each axis's values
   std::string folder;
   bool has_page = false;             ///< whether the folder has a report of its own
-  std::optional<double> divergence;  ///< of the batches' labels from the training set's, bits
+  std::optional<double> divergence;  ///< of the batches from the training set, bits (see Sweep::skew_of)
   std::vector<Arm> arms;             ///< the same ones in every setting
   std::vector<Rate> rates;           ///< one an arm
 };
@@ -51,7 +51,8 @@ struct Sweep : Experiment {
   std::optional<std::uint64_t> planned;  ///< runs in all
   std::vector<SweepAxis> axes;
   std::optional<Tuned> tuned;
-  std::vector<Setting> settings;  ///< at least one
+  std::vector<Setting> settings;   ///< at least one
+  std::string skew_of = "labels";  ///< whose divergence the settings have: "labels", or "domains or groups"
 
   const std::vector<Arm>& arms() const { return settings.front().arms; }
   /// The first arm whose norm is bn, with or without options, else the first one.

@@ -34,6 +34,22 @@ TEST(SweepResult, ReadsWhatTheFileSays) {
   EXPECT_EQ(sweep.baseline(), 1U);
 }
 
+// The labels' skew spreads from 0.39 to 2.32 bits in the sample.
+TEST(SweepResult, TheSkewThatSpreadsMoreIsTheOneThatCounts) {
+  Json json = sample_sweep();
+  const auto set = [&](double least, double most) {
+    for (std::size_t i = 0; i < 4; ++i) json["settings"][i]["group_divergence_bits"] = i == 3 ? most : least;
+    return parsed(json);
+  };
+  EXPECT_EQ(set(0.1, 1.0).skew_of, "labels");
+  EXPECT_EQ(set(0.1, 1.0).settings[3].divergence, 2.3);
+  EXPECT_EQ(set(0.1, 2.2).skew_of, "domains or groups");
+  EXPECT_EQ(set(0.1, 2.2).settings[0].divergence, 0.1);
+  EXPECT_EQ(set(0.1, 2.2).settings[3].divergence, 2.2);
+  json["settings"][1].erase("group_divergence_bits");
+  EXPECT_EQ(parsed(json).skew_of, "labels") << "not every setting has the other one";
+}
+
 TEST(SweepResult, WhatMayBeMissing) {
   Json json = sample_sweep();
   json["note"] = "shortened";
