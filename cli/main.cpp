@@ -40,8 +40,8 @@ int complain(const std::string& message, int status) {
 }
 
 /// By default glibc gives every tensor above 32 MB back to the system at once; the page faults of mapping it
-/// again cost as much as the arithmetic. Blocks of up to 1 GiB stay in the heap instead. Where the program has
-/// jemalloc (see allocator.cpp), that is what counts, and this does nothing.
+/// again cost as much as the arithmetic. Blocks of up to 1 GiB stay in the heap instead. Where the program
+/// has jemalloc (see allocator.cpp), that is what counts, and this does nothing.
 void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2147483647);
