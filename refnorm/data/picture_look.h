@@ -34,8 +34,8 @@ void write_training_look(PictureSource& source, const PictureLook& look, const A
                          RandomStream& random, Workspace& workspace, float* out);
 
 /// As evaluation sees it: the shorter side resized to look.resize, the centre cut out. A JPEG is reduced
-/// while decoding as long as it stays at least twice as large as the result: what that differs is lost in
-/// rounding to bytes.
+/// while decoding as long as it stays at least twice as large as the result, which changes pixels by less
+/// than a level or two of 255.
 void write_evaluation_look(PictureSource& source, const PictureLook& look, Workspace& workspace, float* out);
 
 }  // namespace refnorm::data
