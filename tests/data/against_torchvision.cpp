@@ -135,6 +135,20 @@ TEST_F(AgainstTorchvision, EvaluationLooks) {
   for (const auto& [ours, theirs] : pairs) expect_same_picture(ours, theirs);
 }
 
+TEST_F(AgainstTorchvision, Cmyk) {
+  const std::string file = add({{"kind", "cmyk"}, {"file", path("cmyk.jpg")}, {"size", 64}, {"resize", 64}});
+  run();
+  PictureSource source(read_file(path("cmyk.jpg")), "p");
+  const PictureLook look = in_bytes(64, 64);
+  Workspace workspace;
+  std::vector<float> ours(static_cast<std::size_t>(look.values()));
+  write_evaluation_look(source, look, workspace, ours.data());
+  const std::vector<float> theirs = result(file);
+  ASSERT_EQ(ours.size(), theirs.size());
+  // Each has a formula of its own, rounded otherwise.
+  for (std::size_t i = 0; i < ours.size(); ++i) ASSERT_NEAR(ours[i], theirs[i], 3) << i;
+}
+
 TEST_F(AgainstTorchvision, CropsFromTheSameNumbers) {
   const Augmentation how;
   Json draws = Json::array();

@@ -38,6 +38,14 @@ def colours(task):
     write(task["out"], picture)
 
 
+def cmyk(task):
+    """Writes the picture, inverted as Photoshop's are, and what Pillow reads of it."""
+    ramp = numpy.linspace(0, 255, 256 * 4).reshape(16, 16, 4).astype("uint8")
+    ramp[..., 3] //= 2
+    Image.fromarray(ramp, "CMYK").resize((64, 64), Image.BICUBIC).save(task["file"], quality=98)
+    evaluation(task)
+
+
 class Given:
     """Stands in place of torch.empty: what it makes takes the next of given numbers of 0 … 1 for a uniform draw."""
 
@@ -68,4 +76,4 @@ def crops(task):
 
 
 for one in json.load(open(sys.argv[1])):
-    {"training": training, "evaluation": evaluation, "colours": colours, "crops": crops}[one["kind"]](one)
+    {"training": training, "evaluation": evaluation, "colours": colours, "crops": crops, "cmyk": cmyk}[one["kind"]](one)
