@@ -17,6 +17,12 @@ Batch made(const ImageSet& set, std::span<const std::int64_t> indices,
   return epoch ? set.training_batch(indices, *epoch) : set.batch(indices);
 }
 
+[[noreturn]] void none_readable(const ImageSet& set) {
+  const std::vector<Unreadable> all = set.unreadable();
+  user_error("none of {} pictures can be read{}", set.size(),
+             all.empty() ? "" : ", such as " + all.front().file + ": " + all.front().why);
+}
+
 /// Looks for samples in the place of those that cannot be read.
 class Replacement {
  public:
@@ -33,9 +39,7 @@ class Replacement {
     if (auto found = first(index, alike)) return *found;
     if (auto found = first(index, same_label)) return *found;
     if (auto found = first(index, [](std::int64_t) { return true; })) return *found;
-    const std::vector<Unreadable> all = set_.unreadable();
-    user_error("none of {} pictures can be read{}", set_.size(),
-               all.empty() ? "" : "; such as " + all.front().file + ": " + all.front().why);
+    none_readable(set_);
   }
 
  private:
@@ -119,8 +123,11 @@ Loader::~Loader() {
 
 std::optional<LoadedBatch> Loader::next() {
   while (auto batch = take()) {
-    if (batch->labels.size(0) > 0) return batch;
+    if (batch->labels.size(0) == 0) continue;
+    any_ = true;
+    return batch;
   }
+  if (!any_ && batches_ > 0) none_readable(set_);
   return std::nullopt;
 }
 
@@ -180,15 +187,30 @@ void Loader::work(const std::stop_token& stop) {
   }
 }
 
-Loader evaluation_loader(const ImageSet& set, std::int64_t batch_size, std::int64_t workers) {
-  const std::int64_t size = set.size();
-  const auto plan = [size, batch_size](std::int64_t place) {
+Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
+                         std::int64_t workers) {
+  const auto plan = [samples, batch_size](std::int64_t place) {
     BatchOrder order{{}, std::nullopt, BatchOrder::Missing::kLeaveOut};
-    order.indices.resize(static_cast<std::size_t>(std::min(batch_size, size - place * batch_size)));
+    order.indices.resize(static_cast<std::size_t>(std::min(batch_size, samples - place * batch_size)));
     std::iota(order.indices.begin(), order.indices.end(), place * batch_size);
     return order;
   };
-  return {set, (size + batch_size - 1) / batch_size, plan, workers};
+  return {set, (samples + batch_size - 1) / batch_size, plan, workers};
+}
+
+Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, std::int64_t batches,
+                    std::int64_t workers) {
+  const auto plan = [&sampler, epoch](std::int64_t place) {
+    return BatchOrder{sampler.batch(epoch, place), epoch};
+  };
+  return {set, std::min(batches, sampler.batches_per_epoch()), plan, workers};
+}
+
+Loader::Plan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step) {
+  return [&sampler, steps, first_step](std::int64_t place) {
+    const std::int64_t step = first_step + place / steps.per_step;
+    return BatchOrder{steps.batch(sampler, step, place % steps.per_step), steps.epoch(step)};
+  };
 }
 
 }  // namespace refnorm::data

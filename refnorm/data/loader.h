@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <refnorm/data/image_set.h>
+#include <refnorm/data/sampler.h>
 
 namespace refnorm::data {
 
@@ -54,7 +55,7 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   /// The next batch that has samples; nothing after the last one. What making it threw is thrown here, in its
-  /// turn.
+  /// turn. Throws UserError where none of all has samples.
   std::optional<LoadedBatch> next();
 
  private:
@@ -71,6 +72,7 @@ class Loader {
 
   const ImageSet& set_;
   std::int64_t batches_, ordered_ = 0;
+  bool any_ = false;  ///< a batch had samples
   Plan plan_;
   std::size_t ahead_;
   std::mutex mutex_;
@@ -81,7 +83,17 @@ class Loader {
   std::vector<std::jthread> workers_;          ///< the last member: they use all others
 };
 
-/// A set's samples in order, as evaluation sees them, so many a batch; what cannot be read is left out.
-Loader evaluation_loader(const ImageSet& set, std::int64_t batch_size, std::int64_t workers);
+/// The first `samples` samples of a set in order, as evaluation sees them, so many a batch; what cannot be
+/// read is left out.
+Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
+                         std::int64_t workers);
+
+/// The first `batches` batches of a sampler's epoch, or as many as it has, as training sees them. The sampler
+/// must outlive the loader.
+Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, std::int64_t batches,
+                    std::int64_t workers);
+
+/// For the batches of training steps from `first_step` on.
+Loader::Plan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step);
 
 }  // namespace refnorm::data

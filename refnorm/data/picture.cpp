@@ -35,13 +35,14 @@ Picture from_pixels(const cv::Mat& pixels) {
   return picture;
 }
 
-/// The largest centred part with the proportions of height : width.
-cv::Rect centre(const Picture& picture, std::int64_t height, std::int64_t width) {
-  const auto part = [](std::int64_t other, std::int64_t numerator, std::int64_t denominator,
-                       std::int64_t most) {
+/// The largest centred part with the proportions of height : width, and of its sides that share.
+cv::Rect centre(const Picture& picture, std::int64_t height, std::int64_t width, double share) {
+  const auto part = [share](std::int64_t other, std::int64_t numerator, std::int64_t denominator,
+                            std::int64_t most) {
     const double wanted =
         static_cast<double>(other) * static_cast<double>(numerator) / static_cast<double>(denominator);
-    return std::clamp<std::int64_t>(std::llround(wanted), 1, most);
+    const double fitting = std::min(wanted, static_cast<double>(most));
+    return std::clamp<std::int64_t>(std::llround(share * fitting), 1, most);
   };
   const std::int64_t w = part(picture.height, width, height, picture.width);
   const std::int64_t h = part(picture.width, height, width, picture.height);
@@ -50,11 +51,11 @@ cv::Rect centre(const Picture& picture, std::int64_t height, std::int64_t width)
 }
 
 /// The part resized, in one continuous block.
-cv::Mat resized(const Picture& picture, std::int64_t height, std::int64_t width) {
+cv::Mat resized(const Picture& picture, std::int64_t height, std::int64_t width, double share) {
   const cv::Mat whole(static_cast<int>(picture.height), static_cast<int>(picture.width),
                       CV_MAKETYPE(CV_32F, static_cast<int>(picture.channels)),
                       const_cast<float*>(picture.values.data()));
-  const cv::Mat part = whole(centre(picture, height, width));
+  const cv::Mat part = whole(centre(picture, height, width, share));
   cv::Mat out;
   const cv::Size size(static_cast<int>(width), static_cast<int>(height));
   if (part.size() == size) {
@@ -88,7 +89,7 @@ Picture inverted(Picture picture) {
 std::vector<float> network_values(const Picture& picture, const PictureFormat& format) {
   if (format.channels != 1 && format.channels != 3)
     user_error("the network takes {} channels; pictures have 1 (grey) or 3 (colour)", format.channels);
-  const cv::Mat fitted = resized(picture, format.height, format.width);
+  const cv::Mat fitted = resized(picture, format.height, format.width, format.centre);
   const auto* values = fitted.ptr<float>();
   const auto pixels = static_cast<std::size_t>(format.height * format.width);
   const auto from = static_cast<std::size_t>(picture.channels);

@@ -109,7 +109,7 @@ TEST_F(ImageFolders, AreSetsOfPictures) {
   EXPECT_EQ(sets.test->size(), 6);
   EXPECT_EQ(sets.train->class_names(), (std::vector<std::string>{"a", "b", "c"}));
   EXPECT_EQ(sets.train->channels(), 3);
-  EXPECT_EQ(sets.train->height(), 24);
+  EXPECT_EQ(sets.train->side(), 24);
   const Batch batch = sets.test->batch(all_of(*sets.test));
   EXPECT_EQ(batch.images.sizes(), (std::vector<std::int64_t>{6, 3, 24, 24}));
   EXPECT_TRUE(torch::equal(batch.labels, torch::tensor({0, 0, 1, 1, 2, 2}, torch::kLong)));

@@ -141,7 +141,7 @@ TEST(Loaders, LeaveMissingSamplesOutOfEvaluation) {
   for (const std::int64_t workers : {0, 2}) {
     Probed set(25);
     set.unreadable_ones = {1, 4, 10, 11, 12, 13, 14, 24};
-    Loader loader = evaluation_loader(set, 5, workers);
+    Loader loader = evaluation_loader(set, 25, 5, workers);
     EXPECT_EQ(loader.next()->indices, (std::vector<std::int64_t>{0, 2, 3}));
     EXPECT_EQ(loader.next()->indices, (std::vector<std::int64_t>{5, 6, 7, 8, 9}));
     const auto batch = loader.next();  // that of 10 … 14 has nothing
@@ -149,6 +149,9 @@ TEST(Loaders, LeaveMissingSamplesOutOfEvaluation) {
     EXPECT_EQ(batch->images[0].item<float>(), 15);
     EXPECT_EQ(loader.next()->indices.size(), 4U);
     EXPECT_FALSE(loader.next());
+    for (std::int64_t i = 0; i < 25; ++i) set.unreadable_ones.insert(i);
+    Loader nothing = evaluation_loader(set, 25, 5, workers);
+    EXPECT_EQ(user_error_of([&] { nothing.next(); }), "none of 25 pictures can be read");
   }
 }
 
