@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include <gtest/gtest.h>
+#include <hwy/highway.h>
 
 #include <refnorm/base/random.h>
 #include <refnorm/data/augmentation.h>
@@ -298,6 +299,22 @@ TEST(Looks, AnySizeOfPicture) {
       }
     }
   }
+}
+
+TEST(Looks, AreTheSameBitsWithEveryInstructionSet) {
+  const std::string bytes = encoded(textured(90, 120), ".png");
+  const PictureLook look{.size = 45, .resize = 47};
+  const std::vector<float> expected = trained(bytes, look, {}, 3);
+  int others = 0;
+  for (const auto target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    EXPECT_EQ(trained(bytes, look, {}, 3), expected) << hwy::TargetName(target);
+    ++others;
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  EXPECT_GT(others, 0);
 }
 
 // Of a large JPEG, less is decoded: what comes out is nearly what comes of all of it, in levels of 0 … 255.
