@@ -5,7 +5,10 @@ namespace refnorm::cli {
 Command bench_command(CLI::App& parent) {
   CLI::App* app = parent.add_subcommand("bench", "Measure speed beside LibTorch's own");
   app->require_subcommand(1);
-  return {app, {}, {bench_norm_command(*app), bench_predict_command(*app), bench_train_command(*app)}};
+  return {app,
+          {},
+          {bench_data_command(*app), bench_norm_command(*app), bench_predict_command(*app),
+           bench_train_command(*app)}};
 }
 
 }  // namespace refnorm::cli

@@ -57,7 +57,7 @@ Command convert_command(CLI::App& parent) {
   app->add_option("--data", arguments->data, "Folder of a data set, from which a reference is taken")
       ->type_name("DIR");
   app->add_option("--dataset", request.data_kind, "(default: mnist)")
-      ->check(CLI::IsMember({"mnist", "fashion-mnist"}))
+      ->check(CLI::IsMember({"mnist", "fashion-mnist", "folder"}))
       ->type_name("NAME");
   app->add_option("--reference", request.reference, "Samples of the reference batch (default: 128)")
       ->check(CLI::Range(1, 1 << 20))

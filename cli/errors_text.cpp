@@ -17,6 +17,15 @@ std::string errors_in_words(const Json& result) {
       out += fmt::format("Test error with {} statistics: {:.2f} %\n", mode, error.get<double>());
   }
   if (out.empty()) out = fmt::format("Test error: {:.2f} %\n", result.at("test_error_pct").get<double>());
+  if (result.contains("unreadable") && !result.at("unreadable").at("files").empty()) {
+    const Json& unreadable = result.at("unreadable");
+    out += fmt::format(
+        "{} pictures cannot be read: {} of train/, in whose place others stood, and {} of val/, left out of "
+        "the "
+        "test error\n",
+        unreadable.at("files").size(), unreadable.at("train").get<std::int64_t>(),
+        unreadable.at("val").get<std::int64_t>());
+  }
   return out;
 }
 

@@ -50,7 +50,7 @@ Command eval_command(CLI::App& parent) {
                   "Folder of the data set (default: the run's; for a file data/ and its name)")
       ->type_name("DIR");
   app->add_option("--dataset", arguments->data_kind, "The data set's name, for a file (default: mnist)")
-      ->check(CLI::IsMember({"mnist", "fashion-mnist"}))
+      ->check(CLI::IsMember({"mnist", "fashion-mnist", "folder"}))
       ->type_name("NAME");
   app->add_option(
          "--statistics", arguments->request.statistics,

@@ -52,6 +52,11 @@ Answer datasets() {
     answer.text += fmt::format("{}  {}\n    origin: {}; license: {}\n", set.name, set.description, set.origin,
                                set.license);
   }
+  const std::string what =
+      "pictures of your own, or ImageNet's: PATH/train/CLASS/PICTURE and PATH/val/CLASS/PICTURE";
+  answer.json.push_back(
+      {{"name", "folder"}, {"what", what}, {"origin", "yours, nothing to fetch"}, {"license", "theirs"}});
+  answer.text += fmt::format("folder  {}\n    origin: yours, there is nothing to fetch\n", what);
   return answer;
 }
 

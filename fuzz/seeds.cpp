@@ -3,6 +3,8 @@
 #include <exception>
 
 #include <onnx/onnx_pb.h>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/safetensors.h>
@@ -29,6 +31,18 @@ std::string checkpoint(bool legacy) {
           "e"
           "u")
       .done();
+}
+
+/// Behind the five bytes that say what is wanted of it.
+std::string picture(const std::string& format, int channels, const std::vector<int>& settings) {
+  cv::Mat pixels(40, 50, CV_8UC(channels));
+  for (int y = 0; y < pixels.rows; ++y) {
+    for (int i = 0; i < pixels.cols * channels; ++i)
+      pixels.ptr(y)[i] = static_cast<unsigned char>(i * 5 + y * 3);
+  }
+  std::vector<unsigned char> bytes;
+  cv::imencode(format, pixels, bytes, settings);
+  return std::string("\x20\x30\x80\x90\x04", 5) + std::string(bytes.begin(), bytes.end());
 }
 
 /// Protocol 4: a frame, short texts, globals from the stack.
@@ -155,6 +169,12 @@ void write_seeds(const std::filesystem::path& folder) {
   for (const auto& [name, bytes] : weights) parse_weights(bytes, "seed " + name);
   write(folder / "weights_file", weights);
   write(folder / "onnx_network", {{"convolution", small_network()}});
+  write(folder / "picture", {{"jpeg", picture(".jpg", 3, {})},
+                             {"progressive", picture(".jpg", 3, {cv::IMWRITE_JPEG_PROGRESSIVE, 1})},
+                             {"grey", picture(".jpg", 1, {cv::IMWRITE_JPEG_RST_INTERVAL, 2})},
+                             {"png", picture(".png", 4, {})},
+                             {"ppm", picture(".ppm", 3, {})},
+                             {"tiff", picture(".tiff", 3, {})}});
 }
 
 }  // namespace

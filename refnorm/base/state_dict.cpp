@@ -21,15 +21,6 @@ constexpr auto kWeights =
 constexpr auto kAverages = std::to_array<std::string_view>(
     {"state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema", "params_ema"});
 
-bool is_utf8(std::string_view text) {
-  try {
-    SortedJson(text).dump();
-    return true;
-  } catch (const SortedJson::type_error&) {
-    return false;
-  }
-}
-
 /// An entry of the outermost dictionary that is a dictionary of tensors itself.
 struct Candidate {
   std::string name;

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <refnorm/base/text.h>
 
@@ -81,6 +82,15 @@ std::string printable(std::string_view text, std::size_t longest) {
     }
   }
   return out;
+}
+
+bool is_utf8(std::string_view text) {
+  try {
+    nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
 }
 
 std::string one_line(std::string_view text, std::size_t longest) {

@@ -23,6 +23,8 @@ std::string readable_duration(double seconds);
 /// What an untrusted string looks like in a one-line message: control characters escaped, long ones cut.
 std::string printable(std::string_view text, std::size_t longest = 60);
 
+bool is_utf8(std::string_view text);
+
 /// Another library's message within one of ours: white space of any kind becomes one blank, the full stop at
 /// the end goes, the rest as printable().
 std::string one_line(std::string_view text, std::size_t longest = 300);

@@ -23,7 +23,14 @@ class Corrupted : public ImageSetView {
       : ImageSetView(std::move(set)), change_(std::move(change)) {}
 
   Batch batch(std::span<const std::int64_t> indices) const override {
-    Batch batch = all().batch(indices);
+    return changed(all().batch(indices), indices);
+  }
+  Batch training_batch(std::span<const std::int64_t> indices, std::int64_t epoch) const override {
+    return changed(all().training_batch(indices, epoch), indices);
+  }
+
+ private:
+  Batch changed(Batch batch, std::span<const std::int64_t> indices) const {
     const PixelScale scale = pixel_scale();
     std::vector<torch::Tensor> pictures;
     for (std::size_t i = 0; i < indices.size(); ++i) {
@@ -34,7 +41,6 @@ class Corrupted : public ImageSetView {
     return batch;
   }
 
- private:
   Change change_;
 };
 

@@ -63,7 +63,14 @@ class Domains : public ImageSetView {
   }
 
   Batch batch(std::span<const std::int64_t> indices) const override {
-    const Batch batch = all().batch(indices);
+    return moved(all().batch(indices), indices);
+  }
+  Batch training_batch(std::span<const std::int64_t> indices, std::int64_t epoch) const override {
+    return moved(all().training_batch(indices, epoch), indices);
+  }
+
+ private:
+  Batch moved(const Batch& batch, std::span<const std::int64_t> indices) const {
     std::vector<std::int64_t> places;  // of the samples that do not stay as they are
     for (std::size_t i = 0; i < indices.size(); ++i) {
       if (domain(indices[i]).change != nullptr) places.push_back(static_cast<std::int64_t>(i));
@@ -77,7 +84,6 @@ class Domains : public ImageSetView {
     return batch;
   }
 
- private:
   const Entry& domain(std::int64_t index) const { return *domains_[static_cast<std::size_t>(group(index))]; }
 
   /// The picture of that sample, in place.

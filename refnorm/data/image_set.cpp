@@ -23,14 +23,18 @@ class Subset : public ImageSetView {
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
   std::int64_t label(std::int64_t index) const override { return all().label(at(index)); }
   std::int64_t group(std::int64_t index) const override { return all().group(at(index)); }
-  Batch batch(std::span<const std::int64_t> indices) const override {
-    std::vector<std::int64_t> inner;
-    inner.reserve(indices.size());
-    for (const std::int64_t index : indices) inner.push_back(at(index));
-    return all().batch(inner);
+  Batch batch(std::span<const std::int64_t> indices) const override { return all().batch(inner(indices)); }
+  Batch training_batch(std::span<const std::int64_t> indices, std::int64_t epoch) const override {
+    return all().training_batch(inner(indices), epoch);
   }
 
  private:
+  std::vector<std::int64_t> inner(std::span<const std::int64_t> indices) const {
+    std::vector<std::int64_t> found;
+    found.reserve(indices.size());
+    for (const std::int64_t index : indices) found.push_back(at(index));
+    return found;
+  }
   std::int64_t at(std::int64_t index) const { return indices_[static_cast<std::size_t>(index)]; }
 
   std::vector<std::int64_t> indices_;
@@ -44,6 +48,10 @@ torch::Tensor PixelScale::pixels(const torch::Tensor& values) const {
 
 torch::Tensor PixelScale::values(const torch::Tensor& pixels) const {
   return (pixels - per_channel(mean)) / per_channel(deviation);
+}
+
+Batch ImageSet::training_batch(std::span<const std::int64_t> indices, std::int64_t) const {
+  return batch(indices);
 }
 
 std::int64_t ImageSet::group(std::int64_t) const {

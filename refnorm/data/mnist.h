@@ -6,10 +6,6 @@
 
 namespace refnorm::data {
 
-struct TrainAndTest {
-  std::shared_ptr<const ImageSet> train, test;
-};
-
 /// What is known of such a set without its files. `kind` is "mnist" or "fashion-mnist".
 struct MnistFacts {
   std::vector<std::string> class_names;

@@ -4,78 +4,15 @@
 #include <utility>
 
 #include <opencv2/core.hpp>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
-#include <refnorm/data/jpeg_markers.h>
 #include <refnorm/data/picture.h>
+#include <refnorm/data/picture_pixels.h>
 
 namespace refnorm::data {
 namespace {
-
-constexpr std::int64_t kMostPixels = std::int64_t{1} << 27;
-
-enum class Kind { kPng, kJpeg, kOther };
-
-/// OpenCV reads many more formats, by libraries that nobody would expect behind a picture; only these pass.
-Kind kind_of(std::string_view bytes, const std::string& origin) {
-  using namespace std::string_view_literals;
-  if (bytes.empty()) user_error("{}: is empty, expected a picture", origin);
-  if (bytes.starts_with("\x89PNG\r\n\x1a\n"sv)) return Kind::kPng;
-  if (bytes.starts_with("\xff\xd8\xff"sv)) return Kind::kJpeg;
-  const bool webp = bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv;
-  const bool tiff = bytes.starts_with("II*\0"sv) || bytes.starts_with("MM\0*"sv);
-  const bool pnm = bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6' &&
-                   (bytes[2] == ' ' || (bytes[2] >= '\t' && bytes[2] <= '\r') || bytes[2] == '#');
-  if (webp || tiff || pnm || bytes.starts_with("BM"sv)) return Kind::kOther;
-  user_error("{}: is not a picture that can be read, expected PNG, JPEG, BMP, PNM, TIFF or WebP", origin);
-}
-
-void check_size(std::int64_t height, std::int64_t width, const std::string& origin) {
-  if (height * width <= kMostPixels) return;
-  user_error("{}: {} x {} pixels, expected at most {}", origin, width, height, kMostPixels);
-}
-
-/// What can be told before anything is decoded.
-void check_header(Kind kind, std::string_view bytes, const std::string& origin) {
-  if (kind == Kind::kJpeg) {
-    const JpegMarkers markers = read_jpeg_markers(bytes);
-    if (!markers.complete) user_error("{}: truncated, it ends before its end-of-image marker", origin);
-    check_size(markers.height, markers.width, origin);
-  }
-  constexpr std::size_t kWidthInPng = 16;  // the header chunk is the first, by the format
-  if (kind == Kind::kPng && bytes.size() >= kWidthInPng + 8) {
-    const auto number = [&](std::size_t place) {
-      std::int64_t value = 0;
-      for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[place + i]);
-      return value;
-    };
-    check_size(number(kWidthInPng + 4), number(kWidthInPng), origin);
-  }
-}
-
-/// OpenCV's pixels: grey, BGR or BGRA, 8 or 16 bits.
-cv::Mat decode(Kind kind, std::string_view bytes, const std::string& origin) {
-  // IMREAD_UNCHANGED keeps the alpha channel and ignores EXIF; a JPEG has EXIF and no alpha channel.
-  const int flags = kind == Kind::kJpeg ? cv::IMREAD_ANYCOLOR | cv::IMREAD_ANYDEPTH : cv::IMREAD_UNCHANGED;
-  cv::Mat pixels;
-  try {
-    const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
-    pixels = cv::imdecode(raw, flags);
-  } catch (const std::exception&) {  // what() is several lines; it is said below
-  }
-  if (pixels.empty()) user_error("{}: damaged or truncated, its pixels cannot be decoded", origin);
-  const int channels = pixels.channels();
-  const bool known_depth = pixels.depth() == CV_8U || pixels.depth() == CV_16U;
-  if (!known_depth || (channels != 1 && channels != 3 && channels != 4)) {
-    user_error("{}: {} channels of {} bits a value, expected 1, 3 or 4 of 8 or 16 (unsigned)", origin,
-               channels, 8 * pixels.elemSize1());
-  }
-  check_size(pixels.rows, pixels.cols, origin);
-  return pixels;
-}
 
 /// On white, where there is an alpha channel.
 template <class Value>
@@ -98,13 +35,14 @@ Picture from_pixels(const cv::Mat& pixels) {
   return picture;
 }
 
-/// The largest centred part with the proportions of height : width.
-cv::Rect centre(const Picture& picture, std::int64_t height, std::int64_t width) {
-  const auto part = [](std::int64_t other, std::int64_t numerator, std::int64_t denominator,
-                       std::int64_t most) {
+/// The largest centred part with the proportions of height : width, and of its sides that share.
+cv::Rect centre(const Picture& picture, std::int64_t height, std::int64_t width, double share) {
+  const auto part = [share](std::int64_t other, std::int64_t numerator, std::int64_t denominator,
+                            std::int64_t most) {
     const double wanted =
         static_cast<double>(other) * static_cast<double>(numerator) / static_cast<double>(denominator);
-    return std::clamp<std::int64_t>(std::llround(wanted), 1, most);
+    const double fitting = std::min(wanted, static_cast<double>(most));
+    return std::clamp<std::int64_t>(std::llround(share * fitting), 1, most);
   };
   const std::int64_t w = part(picture.height, width, height, picture.width);
   const std::int64_t h = part(picture.width, height, width, picture.height);
@@ -113,11 +51,11 @@ cv::Rect centre(const Picture& picture, std::int64_t height, std::int64_t width)
 }
 
 /// The part resized, in one continuous block.
-cv::Mat resized(const Picture& picture, std::int64_t height, std::int64_t width) {
+cv::Mat resized(const Picture& picture, std::int64_t height, std::int64_t width, double share) {
   const cv::Mat whole(static_cast<int>(picture.height), static_cast<int>(picture.width),
                       CV_MAKETYPE(CV_32F, static_cast<int>(picture.channels)),
                       const_cast<float*>(picture.values.data()));
-  const cv::Mat part = whole(centre(picture, height, width));
+  const cv::Mat part = whole(centre(picture, height, width, share));
   cv::Mat out;
   const cv::Size size(static_cast<int>(width), static_cast<int>(height));
   if (part.size() == size) {
@@ -132,11 +70,7 @@ cv::Mat resized(const Picture& picture, std::int64_t height, std::int64_t width)
 }  // namespace
 
 Picture decode_picture(std::string_view bytes, const std::string& origin) {
-  const Kind kind = kind_of(bytes, origin);
-  if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
-    user_error("{}: {} bytes, more than a picture can have", origin, bytes.size());
-  check_header(kind, bytes, origin);
-  const cv::Mat pixels = decode(kind, bytes, origin);
+  const cv::Mat pixels = decode_pixels(check_picture(bytes, origin), bytes, origin);
   return pixels.depth() == CV_8U ? from_pixels<std::uint8_t>(pixels) : from_pixels<std::uint16_t>(pixels);
 }
 
@@ -155,7 +89,7 @@ Picture inverted(Picture picture) {
 std::vector<float> network_values(const Picture& picture, const PictureFormat& format) {
   if (format.channels != 1 && format.channels != 3)
     user_error("the network takes {} channels; pictures have 1 (grey) or 3 (colour)", format.channels);
-  const cv::Mat fitted = resized(picture, format.height, format.width);
+  const cv::Mat fitted = resized(picture, format.height, format.width, format.centre);
   const auto* values = fitted.ptr<float>();
   const auto pixels = static_cast<std::size_t>(format.height * format.width);
   const auto from = static_cast<std::size_t>(picture.channels);

@@ -32,12 +32,13 @@ Picture inverted(Picture picture);
 struct PictureFormat {
   std::int64_t channels = 0, height = 0, width = 0;
   std::vector<double> mean, std;  ///< one number a channel
+  double centre = 1;  ///< how much is cut out about the middle, of the sides of the largest part that fits
 };
 
-/// [channels, height, width] row-major, (v − mean) / std. The largest centred part of the wanted proportions
-/// is cut out and resized: averaged over areas where it shrinks, else linearly. Colour becomes grey by 0.299
-/// R + 0.587 G + 0.114 B; grey becomes three equal channels. Throws UserError for a format of other than one
-/// or three channels.
+/// [channels, height, width] row-major, (v − mean) / std. The largest centred part of the wanted proportions,
+/// or `centre` of it, is cut out and resized: averaged over areas where it shrinks, else linearly. Colour
+/// becomes grey by 0.299 R + 0.587 G + 0.114 B; grey becomes three equal channels. Throws UserError for a
+/// format of other than one or three channels.
 std::vector<float> network_values(const Picture& picture, const PictureFormat& format);
 
 }  // namespace refnorm::data

@@ -51,6 +51,8 @@ std::optional<std::string> fault(const ModelDescription& d) {
       if (numbers == &d.std && !(number > 0)) return of_preprocessing("std is not positive");
     }
   }
+  if (!(d.centre > 0 && d.centre <= 1))
+    return of_preprocessing(fmt::format("centre is {}, expected above 0 and at most 1", d.centre));
   if (d.classes.empty()) return fmt::format("{}: no class", kClasses);
   if (d.classes.size() > kMostClasses) return fmt::format("{}: more than {} classes", kClasses, kMostClasses);
   return std::nullopt;
@@ -72,11 +74,13 @@ std::map<std::string, std::string> to_metadata(const ModelDescription& descripti
   const auto text_of = [](const Json& json) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
   };
-  metadata[kPreprocessing] = text_of({{"channels", description.channels},
-                                      {"height", description.height},
-                                      {"width", description.width},
-                                      {"mean", description.mean},
-                                      {"std", description.std}});
+  Json preprocessing{{"channels", description.channels},
+                     {"height", description.height},
+                     {"width", description.width},
+                     {"mean", description.mean},
+                     {"std", description.std}};
+  if (description.centre != 1) preprocessing["centre"] = description.centre;
+  metadata[kPreprocessing] = text_of(preprocessing);
   metadata[kClasses] = text_of(description.classes);
   return metadata;
 }
@@ -106,6 +110,7 @@ ModelDescription description_from(const std::map<std::string, std::string>& meta
     description.width = whole_number("width");
     description.mean = preprocessing.at("mean").get<std::vector<double>>();
     description.std = preprocessing.at("std").get<std::vector<double>>();
+    if (preprocessing.contains("centre")) description.centre = preprocessing.at("centre").get<double>();
   } catch (const Json::exception&) {
     user_error("{}: {}: expected channels, height, width, and the lists mean and std", origin,
                kPreprocessing);

@@ -18,6 +18,7 @@ struct ModelDescription {
   /// One number a channel: the network sees (pixel / 255 − mean) / std of pixels 0 … 255, as
   /// data::PixelScale has it.
   std::vector<double> mean, std;
+  double centre = 1;  ///< of the largest square in a picture, how much of its sides the network was shown
   std::vector<std::string> classes;  ///< their names in the order of the scores
   std::string model;                 ///< "lenet5"
   std::string norm;                  ///< as it was trained, "rbn:fixed"; folded away or not
@@ -25,8 +26,9 @@ struct ModelDescription {
 };
 
 /// Keys "refnorm.input", "refnorm.output", "refnorm.model", "refnorm.norm", "refnorm.recipe", "refnorm.arm";
-/// "refnorm.preprocessing", a JSON object of channels, height, width, mean and std; and "refnorm.classes", a
-/// JSON list of names. Throws Error for a description that description_from() would not read.
+/// "refnorm.preprocessing", a JSON object of channels, height, width, mean and std, and centre where that is
+/// not 1; and "refnorm.classes", a JSON list of names. Throws Error for a description that description_from()
+/// would not read.
 std::map<std::string, std::string> to_metadata(const ModelDescription& description);
 
 /// Whether there is a description in `metadata`, complete or not.

@@ -8,7 +8,8 @@
 namespace refnorm::deploy {
 
 data::PictureFormat picture_format(const ModelDescription& description) {
-  return {description.channels, description.height, description.width, description.mean, description.std};
+  return {description.channels, description.height, description.width,
+          description.mean,     description.std,    description.centre};
 }
 
 std::vector<Guess> best_guesses(const std::vector<float>& scores, std::int64_t top,

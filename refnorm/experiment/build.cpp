@@ -14,8 +14,9 @@
 #include <refnorm/data/corruption.h>
 #include <refnorm/data/domains.h>
 #include <refnorm/data/groups.h>
-#include <refnorm/data/mnist.h>
+#include <refnorm/data/loader.h>
 #include <refnorm/experiment/build.h>
+#include <refnorm/experiment/data_sets.h>
 #include <refnorm/experiment/version.h>
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/ops/instruction_set.h>
@@ -46,9 +47,9 @@ void set_blas_threads(int threads) {
 /// among threads.
 double multiplications(const Recipe& recipe) {
   const torch::NoGradGuard no_grad;
-  // Pictures as all the data sets here have them.
+  const auto [channels, side, unused] = picture_shape(recipe.data);
   const auto model =
-      models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse("none")), 1, 10, data::kMnistSide});
+      models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse("none")), channels, 10, side});
   const auto parameters = model->named_parameters();
   double of_a_picture = 0;
   const ops::ObserveTaps observe([&](std::string_view layer, const torch::Tensor& output) {
@@ -57,7 +58,7 @@ double multiplications(const Recipe& recipe) {
     of_a_picture += static_cast<double>(output.numel() / output.size(1) * weight->numel());
   });
   model->eval();
-  model->forward(torch::zeros({1, 1, data::kMnistSide, data::kMnistSide}));
+  model->forward(torch::zeros({1, channels, side, side}));
   return of_a_picture * static_cast<double>(recipe.train.batch_size);
 }
 
@@ -76,7 +77,7 @@ train::Compute compute_of(const Recipe& recipe) {
   const bool bfloat16 = recipe.train.precision == "bf16";
   const std::string& format = recipe.train.memory_format;
   return {torch::Device(recipe.run.device), bfloat16,
-          format == "channels_last" || (format == "auto" && bfloat16)};
+          format == "channels_last" || (format == "auto" && bfloat16), workers_of(recipe)};
 }
 
 data::StepPlan step_plan(const Recipe& recipe, const data::Sampler& sampler) {
@@ -111,17 +112,19 @@ torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettin
   if (how.size > train.size())
     user_error("reference.size: {} samples, the training set has {}", how.size, train.size());
   if (how.sampler != "iid")
-    return train.batch(reference_sampler(train, how, stream_seed(seed, "reference"))->batch(0, 0)).images;
+    return data::load_batch(train,
+                            {reference_sampler(train, how, stream_seed(seed, "reference"))->batch(0, 0), {}})
+        .images;
   std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
   order.resize(static_cast<std::size_t>(how.size));
-  return train.batch(order).images;
+  return data::load_batch(train, {order, {}}).images;
 }
 
 data::Splits load_splits(const Recipe& recipe) {
   const DataSettings& wanted = recipe.data;
   if (!wanted.domains.empty() && !wanted.groups.empty())
     user_error("data.groups: cannot be given together with data.domains: a sample is in one or the other");
-  data::TrainAndTest sets = data::load_mnist(wanted.path, wanted.kind);
+  data::TrainAndTest sets = load_data(recipe);
   if (!wanted.domains.empty()) {
     sets.train = data::with_domains(sets.train, wanted.domains, "train");
     sets.test = data::with_domains(sets.test, wanted.domains, "test");
@@ -198,6 +201,7 @@ Json setup_description(const Recipe& recipe, const data::Splits& splits, const d
              {"population_reading", recipe.population.reading}};
   // Only what the recipe asks for, so that a report's line of settings stays short.
   if (!recipe.data.domains.empty()) setup["domains"] = join(recipe.data.domains, ", ");
+  if (recipe.data.kind == "folder") setup["picture_size"] = recipe.data.size;
   if (!recipe.data.groups.empty()) setup["groups"] = splits.train->grouping()->names.size();
   if (recipe.measure.target > 0) setup["target_validation_error_pct"] = recipe.measure.target;
   if (sampler.never_drawn() > 0) setup["samples_never_drawn"] = sampler.never_drawn();

@@ -1,16 +1,17 @@
 #include <algorithm>
+#include <cmath>
 #include <functional>
-#include <numeric>
 
 #include <torch/torch.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
 #include <refnorm/base/safetensors.h>
-#include <refnorm/data/mnist.h>
+#include <refnorm/data/loader.h>
 #include <refnorm/deploy/onnx_evaluator.h>
 #include <refnorm/deploy/onnx_network.h>
 #include <refnorm/experiment/build.h>
+#include <refnorm/experiment/data_sets.h>
 #include <refnorm/experiment/evaluate_file.h>
 #include <refnorm/metrics/classification.h>
 #include <refnorm/norms/norm_spec.h>
@@ -107,26 +108,29 @@ Json evaluate_file(const fs::path& file, const FileEvaluationRequest& request) {
   prepare_process(recipe);
   deploy::OnnxNetwork::set_threads(recipe.run.threads);
   const FileNetwork network = read_network(file);
-  const std::shared_ptr<const data::ImageSet> set =
-      data::load_mnist(request.data_path, request.data_kind).test;
+  // Of an image folder, as the file says.
+  recipe.data.size = network.description.height;
+  recipe.data.resize =
+      std::llround(static_cast<double>(network.description.height) / network.description.centre);
+  const std::shared_ptr<const data::ImageSet> set = load_data(recipe).test;
   const data::PixelScale scale = set->pixel_scale();
   std::int64_t wrong = 0;
-  std::vector<std::int64_t> indices;
-  for (std::int64_t begin = 0; begin < set->size(); begin += kBatch) {
-    indices.resize(static_cast<std::size_t>(std::min(kBatch, set->size() - begin)));
-    std::iota(indices.begin(), indices.end(), begin);
-    const data::Batch batch = set->batch(indices);
-    if (begin == 0) check_fits(network.description, *set, batch.images, file.string());
-    const Tensor images = (scale.pixels(batch.images) - along_channels(network.description.mean)) /
+  std::int64_t samples = 0;
+  data::Loader loader = data::evaluation_loader(
+      *set, set->size(), std::min(kBatch, train::evaluation_batch(*set)), workers_of(recipe));
+  while (const auto batch = loader.next()) {
+    if (samples == 0) check_fits(network.description, *set, batch->images, file.string());
+    const Tensor images = (scale.pixels(batch->images) - along_channels(network.description.mean)) /
                           along_channels(network.description.std);
-    wrong += batch.labels.size(0) - metrics::count_correct(network.scores(images), batch.labels);
+    wrong += batch->labels.size(0) - metrics::count_correct(network.scores(images), batch->labels);
+    samples += batch->labels.size(0);
   }
   return {{"file", file.string()},
           {"computed_by", network.computed_by},
           {"model", network.description.model},
           {"norm", network.description.norm},
-          {"test_samples", set->size()},
-          {"test_error_pct", 100.0 * static_cast<double>(wrong) / static_cast<double>(set->size())}};
+          {"test_samples", samples},
+          {"test_error_pct", 100.0 * static_cast<double>(wrong) / static_cast<double>(samples)}};
 }
 
 }  // namespace refnorm::experiment

@@ -1,18 +1,19 @@
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <numeric>
 
 #include <torch/torch.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
+#include <refnorm/data/loader.h>
 #include <refnorm/deploy/execute.h>
 #include <refnorm/deploy/fold.h>
 #include <refnorm/deploy/onnx_evaluator.h>
 #include <refnorm/deploy/onnx_writer.h>
 #include <refnorm/deploy/trace.h>
 #include <refnorm/deploy/weights_file.h>
+#include <refnorm/experiment/data_sets.h>
 #include <refnorm/experiment/export.h>
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/norms/norm_spec.h>
@@ -41,22 +42,22 @@ struct Comparison {
   }
 };
 
-Comparison compare(const Scorer& before, const Scorer& after, const data::ImageSet& set) {
+Comparison compare(const Scorer& before, const Scorer& after, const data::ImageSet& set,
+                   std::int64_t workers) {
   const torch::NoGradGuard no_grad;
   Comparison found;
-  std::vector<std::int64_t> indices;
-  for (std::int64_t begin = 0; begin < set.size(); begin += kBatch) {
-    indices.resize(static_cast<std::size_t>(std::min(kBatch, set.size() - begin)));
-    std::iota(indices.begin(), indices.end(), begin);
-    const data::Batch batch = set.batch(indices);
-    const Tensor one = before(batch.images).to(torch::kCPU, torch::kFloat);
-    const Tensor other = after(batch.images);
+  data::Loader loader =
+      data::evaluation_loader(set, set.size(), std::min(kBatch, train::evaluation_batch(set)), workers);
+  while (const auto batch = loader.next()) {
+    const Tensor images = batch->images.contiguous();
+    const Tensor one = before(images).to(torch::kCPU, torch::kFloat);
+    const Tensor other = after(images);
     const Tensor first = one.argmax(1);
     const Tensor second = other.argmax(1);
-    found.samples += batch.labels.size(0);
+    found.samples += batch->labels.size(0);
     found.differing += (first != second).sum().item<std::int64_t>();
-    found.wrong_before += (first != batch.labels).sum().item<std::int64_t>();
-    found.wrong_after += (second != batch.labels).sum().item<std::int64_t>();
+    found.wrong_before += (first != batch->labels).sum().item<std::int64_t>();
+    found.wrong_after += (second != batch->labels).sum().item<std::int64_t>();
     found.largest_difference = std::max(found.largest_difference, (one - other).abs().max().item<double>());
     found.largest_score = std::max(found.largest_score, one.abs().max().item<double>());
   }
@@ -77,6 +78,7 @@ deploy::ModelDescription describe(const TrainedRun& run, const Tensor& example) 
     description.mean.push_back(at(scale.mean));
     description.std.push_back(at(scale.deviation));
   }
+  description.centre = picture_shape(run.recipe.data).centre;
   description.classes = set.class_names();
   description.model = run.recipe.model.kind;
   description.norm = run.recipe.arms.at(0).norm;
@@ -197,7 +199,8 @@ Json export_run(const fs::path& folder, const ExportRequest& request) {
   const Written written = kind == "onnx" ? as_onnx(graph, description, request.to)
                           : request.fold ? as_folded_weights(graph, description, request.to)
                                          : as_state(run, request, population, graph, description);
-  const Comparison found = compare(network.forward, written.scorer, *run.assembly->splits().test);
+  const Comparison found =
+      compare(network.forward, written.scorer, *run.assembly->splits().test, run.assembly->compute().workers);
   if (!found.within_rounding())
     throw Error(
         fmt::format("{}: not written: its scores differ from the run's by up to {:.3g} (largest score "

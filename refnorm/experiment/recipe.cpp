@@ -267,7 +267,7 @@ Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::str
   std::vector<std::string> changes;
   for (const std::string& text : overrides) {
     if (apply_override(table, text) && !text.starts_with("run.") && !text.starts_with("data.path=") &&
-        !text.starts_with("note=")) {
+        !text.starts_with("data.workers=") && !text.starts_with("note=")) {
       changes.push_back(text);
     }
   }

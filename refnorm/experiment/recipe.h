@@ -19,6 +19,14 @@ struct DataSettings {
   std::int64_t samples = 0;  ///< of the training set, validation held out; 0: all
   std::vector<std::string> domains;
   std::string groups;  ///< a CSV file; empty: no groups
+  /// Of image folders: what is seen of a picture, and what training changes at random.
+  std::int64_t size = 224, resize = 256;
+  std::vector<double> crop_scale{0.08, 1}, crop_ratio{3.0 / 4, 4.0 / 3};
+  double flip = 0.5;
+  double brightness = 0, contrast = 0, saturation = 0, hue = 0;
+  double erase = 0;
+  std::string on_error = "stop";
+  std::int64_t workers = -1;  ///< threads that make batches ahead; -1: as many as suit the data
 };
 
 struct ModelSettings {

@@ -29,12 +29,24 @@ template <class AnyRecipe, class Visit>
 void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("", "name", recipe.name, Allowed{});
   visit("", "note", recipe.note, Allowed{});
-  visit("data", "kind", recipe.data.kind, one_of({"mnist", "fashion-mnist"}));
+  visit("data", "kind", recipe.data.kind, one_of({"mnist", "fashion-mnist", "folder"}));
   visit("data", "path", recipe.data.path, Allowed{});
   visit("data", "validation", recipe.data.validation, at_least(0));
   visit("data", "samples", recipe.data.samples, at_least(0));
   visit("data", "domains", recipe.data.domains, Allowed{});
   visit("data", "groups", recipe.data.groups, Allowed{});
+  visit("data", "size", recipe.data.size, between(1, 8192));
+  visit("data", "resize", recipe.data.resize, between(1, 8192));
+  visit("data", "crop_scale", recipe.data.crop_scale, between(1e-6, 1));
+  visit("data", "crop_ratio", recipe.data.crop_ratio, between(0.01, 100));
+  visit("data", "flip", recipe.data.flip, between(0, 1));
+  visit("data", "brightness", recipe.data.brightness, at_least(0));
+  visit("data", "contrast", recipe.data.contrast, at_least(0));
+  visit("data", "saturation", recipe.data.saturation, at_least(0));
+  visit("data", "hue", recipe.data.hue, between(0, 0.5));
+  visit("data", "erase", recipe.data.erase, between(0, 1));
+  visit("data", "on_error", recipe.data.on_error, one_of({"stop", "skip"}));
+  visit("data", "workers", recipe.data.workers, between(-1, 256));
   visit("model", "kind", recipe.model.kind, Allowed{});
   visit("model", "weights", recipe.model.weights, Allowed{});
   visit("train", "epochs", recipe.train.epochs, between(1, 1e6));

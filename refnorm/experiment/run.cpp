@@ -7,8 +7,10 @@
 #include <refnorm/base/progress.h>
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/build.h>
+#include <refnorm/experiment/data_sets.h>
 #include <refnorm/experiment/run.h>
 #include <refnorm/experiment/test_error.h>
+#include <refnorm/experiment/unreadable.h>
 #include <refnorm/train/trainer.h>
 
 namespace refnorm::experiment {
@@ -55,8 +57,11 @@ train::TrainSettings train_settings(const Recipe& recipe, std::int64_t steps) {
   return settings;
 }
 
+/// More than these lie in RUN/unreadable.json alone.
+constexpr std::size_t kUnreadableSaid = 20;
+
 train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder,
-                                   bool resume) {
+                                   bool resume, UnreadableLog& unreadable) {
   const std::int64_t total = recipe.train.epochs * assembly.plan().steps_per_epoch();
   train::Trainer trainer(assembly.network(), assembly.reference(),
                          {assembly.splits().train.get(), assembly.splits().validation.get(),
@@ -72,6 +77,10 @@ train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, con
             fmt::format("{} of {} training samples are never drawn: a {} of theirs does not fill a batch",
                         never, assembly.splits().train->size(), recipe.sampler.kind));
       }
+    }
+    for (const data::Unreadable& one : unreadable.update()) {
+      if (unreadable.all().size() <= kUnreadableSaid)
+        progress->say(fmt::format("passed over {}: {}", one.file, one.why));
     }
     progress->update(state.step, fmt::format("loss {:.4f}", loss));
   };
@@ -97,7 +106,8 @@ Json describe(const Recipe& recipe, const Assembly& assembly) {
   return result;
 }
 
-Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, const fs::path& folder) {
+Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, const fs::path& folder,
+            UnreadableLog& unreadable) {
   Json result = describe(recipe, assembly);
   if (!outcome.diverged) {
     if (const auto parameter = broken_parameter(*assembly.network().module)) {
@@ -145,6 +155,8 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
     result["test_error_pct_of_best"] = test_error_of_best(assembly, recipe, outcome.state, folder / "best",
                                                           result["test_error_pct"].get<double>());
   }
+  unreadable.update();
+  if (recipe.data.on_error == "skip") result["unreadable"] = to_json(unreadable.all());
   clear_leftovers(folder);
   write_json(folder / "result.json", result);
   return result;
@@ -155,6 +167,7 @@ Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, co
 void check_same_recipe(const fs::path& config, const Recipe& wanted) {
   Recipe before = read_recipe(config);
   before.note = wanted.note;  // it says how the recipe was come by; what counts are the values
+  before.data.workers = wanted.data.workers;  // any number gives the same batches
   const std::vector<std::string> there = split(to_toml(before), '\n');
   const std::vector<std::string> asked = split(to_toml(wanted), '\n');
   for (std::size_t i = 0; i < std::max(there.size(), asked.size()); ++i) {
@@ -216,9 +229,11 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
   make_folder(folder);
   const FolderLock lock(folder);
   if (!there) write_file(config, text);
+  keep_class_names(recipe.data, *assembly.splits().train, folder);
+  UnreadableLog unreadable(assembly.splits(), folder);
   train::Outcome outcome;
   try {
-    outcome = train_with_progress(recipe, assembly, folder, resume);
+    outcome = train_with_progress(recipe, assembly, folder, resume, unreadable);
   } catch (const UserError&) {
     if (!there && !fs::exists(folder / "last")) discard(folder, folder_was_there);
     throw;
@@ -228,7 +243,7 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
         fmt::format("stopped after step {}; {}/last is saved, the same command with --resume goes on",
                     outcome.state.step, folder.string()));
   }
-  return finish(recipe, assembly, std::move(outcome), folder);
+  return finish(recipe, assembly, std::move(outcome), folder, unreadable);
 }
 
 Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
@@ -238,6 +253,8 @@ Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
   Json result = describe(run.recipe, *run.assembly);
   result["checkpoint"] = run.checkpoint;
   result.update(test_errors(*run.assembly, run.recipe, population, request.statistics));
+  if (run.recipe.data.on_error == "skip")
+    result["unreadable"] = to_json(unreadable_of(run.assembly->splits()));
   return result;
 }
 

@@ -3,7 +3,7 @@
 #include <torch/torch.h>
 
 #include <refnorm/base/error.h>
-#include <refnorm/data/mnist.h>
+#include <refnorm/experiment/data_sets.h>
 #include <refnorm/experiment/run_predictor.h>
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/models/classifier.h>
@@ -47,13 +47,15 @@ Statistics wanted_statistics(const Recipe& recipe, torch::nn::Module& model, con
 
 }  // namespace
 
-deploy::ModelDescription describe_model(const Recipe& recipe) {
-  const data::MnistFacts facts = data::mnist_facts(recipe.data.kind);
+deploy::ModelDescription describe_model(const Recipe& recipe, const fs::path& run) {
+  const PictureShape shape = picture_shape(recipe.data);
+  const PictureFacts facts = picture_facts(recipe.data, run);
   deploy::ModelDescription description;
-  description.channels = 1;
-  description.height = description.width = data::kMnistSide;
-  description.mean = {facts.mean};
-  description.std = {facts.deviation};
+  description.channels = shape.channels;
+  description.height = description.width = shape.side;
+  description.centre = shape.centre;
+  description.mean = facts.mean;
+  description.std = facts.deviation;
   description.classes = facts.class_names;
   description.model = recipe.model.kind;
   description.norm = recipe.arms.at(0).norm;
@@ -64,7 +66,7 @@ deploy::ModelDescription describe_model(const Recipe& recipe) {
 
 RunPredictor::RunPredictor(const fs::path& run, const TrainedRequest& request, const std::string& statistics)
     : recipe_(open_run(run, request)),
-      description_(describe_model(recipe_)),
+      description_(describe_model(recipe_, run)),
       network_(make_network(recipe_, description_)),
       statistics_(wanted_statistics(recipe_, *network_.module, statistics)),
       compute_(compute_of(recipe_)) {

@@ -13,8 +13,8 @@
 namespace refnorm::experiment {
 
 /// What the recipe's one arm makes, as a file of it describes itself; none of the data set's files are
-/// needed.
-deploy::ModelDescription describe_model(const Recipe& recipe);
+/// needed. `run` is its folder, where the names of an image folder's classes are kept.
+deploy::ModelDescription describe_model(const Recipe& recipe, const std::filesystem::path& run);
 
 /// A run folder's network at prediction.
 class RunPredictor : public deploy::Predictor {

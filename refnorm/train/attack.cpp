@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <numeric>
-#include <vector>
 
 #include <torch/torch.h>
 
+#include <refnorm/data/loader.h>
 #include <refnorm/metrics/classification.h>
 #include <refnorm/train/attack.h>
 #include <refnorm/train/autocast.h>
@@ -44,13 +43,10 @@ metrics::Tally evaluate_attacked(const Network& network, const data::ImageSet& s
   const Bfloat16Scope precision(compute.bfloat16, compute.device);
   metrics::Tally tally;
   const std::int64_t total = std::min(samples, set.size());
-  std::vector<std::int64_t> indices;
-  for (std::int64_t begin = 0; begin < total; begin += kBatch) {
-    indices.resize(static_cast<std::size_t>(std::min(kBatch, total - begin)));
-    std::iota(indices.begin(), indices.end(), begin);
-    data::Batch batch = set.batch(indices);
-    batch.images = compute.place(batch.images);
-    batch.labels = batch.labels.to(compute.device);
+  data::Loader loader =
+      data::evaluation_loader(set, total, std::min(kBatch, evaluation_batch(set)), compute.workers);
+  while (const auto loaded = loader.next()) {
+    const data::Batch batch{compute.place(loaded->images), loaded->labels.to(compute.device), {}};
     const torch::Tensor images = attacked(network, batch, set.pixel_scale(), attack);
     const torch::NoGradGuard no_grad;
     const torch::Tensor scores = network.forward(images).to(torch::kFloat);

@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <numeric>
-#include <vector>
 
 #include <torch/torch.h>
 
+#include <refnorm/data/loader.h>
 #include <refnorm/metrics/classification.h>
 #include <refnorm/train/autocast.h>
 #include <refnorm/train/evaluate.h>
@@ -20,20 +19,17 @@ metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::
   const torch::NoGradGuard no_grad;
   const Mode mode(*network.module, /*training=*/false, statistics);
   metrics::Tally tally;
-  std::vector<std::int64_t> indices;
-  for (std::int64_t begin = 0; begin < set.size(); begin += batch_size) {
-    indices.resize(static_cast<std::size_t>(std::min(batch_size, set.size() - begin)));
-    std::iota(indices.begin(), indices.end(), begin);
-    const data::Batch batch = set.batch(indices);
-    const torch::Tensor labels = batch.labels.to(compute.device);
+  data::Loader loader = data::evaluation_loader(set, set.size(), batch_size, compute.workers);
+  while (const auto batch = loader.next()) {
+    const torch::Tensor labels = batch->labels.to(compute.device);
     torch::Tensor scores;
     {
       const Bfloat16Scope precision(compute.bfloat16, compute.device);
-      scores = network.forward(compute.place(batch.images)).to(torch::kFloat);
+      scores = network.forward(compute.place(batch->images)).to(torch::kFloat);
     }
     const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
     tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
-    if (watch) watch(indices, scores, labels);
+    if (watch) watch(batch->indices, scores, labels);
   }
   return tally;
 }
@@ -44,11 +40,11 @@ SameData compare_modes(const Network& network, ReferenceKeeper& reference, data:
   const torch::NoGradGuard no_grad;
   const auto pass = [&](const auto& forward) {
     metrics::Tally tally;
-    for (std::int64_t place = 0; place < std::min(batches, sampler.batches_per_epoch()); ++place) {
-      const data::Batch batch = set.batch(sampler.batch(epoch, place));
+    data::Loader loader = data::epoch_loader(set, sampler, epoch, batches, compute.workers);
+    while (const auto batch = loader.next()) {
       const Bfloat16Scope precision(compute.bfloat16, compute.device);
-      const torch::Tensor scores = forward(compute.place(batch.images)).to(torch::kFloat);
-      const torch::Tensor labels = batch.labels.to(compute.device);
+      const torch::Tensor scores = forward(compute.place(batch->images)).to(torch::kFloat);
+      const torch::Tensor labels = batch->labels.to(compute.device);
       const double loss = torch::nn::functional::cross_entropy(scores, labels).item<double>();
       tally.add(labels.size(0), metrics::count_correct(scores, labels), loss);
     }
@@ -74,10 +70,10 @@ PopulationStatistics collect_population(const Network& network, ReferenceKeeper&
     reference.refresh();
   }
   const PopulationPass pass(*network.module);
-  for (std::int64_t place = 0; place < std::min(batches, sampler.batches_per_epoch()); ++place) {
-    const data::Batch batch = set.batch(sampler.batch(epoch, place));
+  data::Loader loader = data::epoch_loader(set, sampler, epoch, batches, compute.workers);
+  while (const auto batch = loader.next()) {
     const Bfloat16Scope precision(compute.bfloat16, compute.device);
-    reference.forward_only(compute.place(batch.images));
+    reference.forward_only(compute.place(batch->images));
   }
   return pass.finish();
 }

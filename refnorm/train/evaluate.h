@@ -21,9 +21,9 @@ std::int64_t evaluation_batch(const data::ImageSet& set);
 using Watch = std::function<void(std::span<const std::int64_t> indices, const torch::Tensor& scores,
                                  const torch::Tensor& labels)>;
 
-/// Loss and accuracy over a whole set, in eval(), each layer by `statistics` (kByMode: the running ones).
-/// With batch statistics the batches are the set's samples in order, `batch_size` at a time. The mode and the
-/// switches are put back. `watch` may be empty.
+/// Loss and accuracy over a whole set but for what cannot be read of it, in eval(), each layer by
+/// `statistics` (kByMode: the running ones). With batch statistics the batches are the set's samples in
+/// order, `batch_size` at a time. The mode and the switches are put back. `watch` may be empty.
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
                         Statistics statistics, const Compute& compute, const Watch& watch = {});
 

@@ -52,6 +52,8 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
   Outcome outcome;
   const std::int64_t total = settings_.epochs * schedule_.steps_per_epoch;
   const std::int64_t first = state_.step;
+  loader_.emplace(*data_.train, (total - first) * data_.plan.per_step,
+                  data::training_plan(*data_.sampler, data_.plan, first), compute_.workers);
   while (state_.step < total && !outcome.diverged && !outcome.interrupted) {
     double loss = 0;
     outcome.diverged = step(loss);
@@ -77,6 +79,7 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
     outcome.interrupted = interrupted() && state_.step < total;
   }
   clock_.enter(kOther);
+  loader_.reset();
   if (outcome.interrupted) save("last");
   if (average_ && !outcome.interrupted) average_->swap();
 
@@ -102,9 +105,9 @@ std::optional<Divergence> Trainer::hopeless() const {
 }
 
 std::optional<Divergence> Trainer::step(double& loss) {
-  std::int64_t which = 0;
   const auto next = [&] {
-    return data_.train->batch(data_.plan.batch(*data_.sampler, state_.step, which++));
+    data::LoadedBatch batch = loader_->next().value();
+    return data::Batch{batch.images, batch.labels, {}};
   };
   const TrainingStep::Done done = step_.run(next, schedule_.at(state_.step), clock_);
   if (done.broken) return Divergence{state_.step + 1, *done.broken};

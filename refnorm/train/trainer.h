@@ -9,6 +9,7 @@
 #include <refnorm/base/timing.h>
 #include <refnorm/data/image_set.h>
 #include <refnorm/data/label_skew.h>
+#include <refnorm/data/loader.h>
 #include <refnorm/data/sampler.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/train/checkpoint.h>
@@ -95,6 +96,7 @@ class Trainer {
   std::optional<data::LabelSkew> group_skew_;  ///< where the training set has groups
   RunState state_;
   std::optional<MetricsLog> log_;
+  std::optional<data::Loader> loader_;  ///< while run() does
   PhaseClock<kPhases> clock_;
   Stopwatch watch_;
   double seconds_before_ = 0, training_before_ = 0;

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <opencv2/core.hpp>
-#include <opencv2/imgcodecs.hpp>
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/random.h>
@@ -13,6 +12,7 @@
 
 #include "tests/base/helpers.h"
 #include "tests/base/mutate.h"
+#include "tests/data/picture_files.h"
 
 namespace refnorm {
 namespace {
@@ -22,12 +22,6 @@ using data::decode_picture;
 using data::inverted;
 using data::network_values;
 using data::Picture;
-
-std::string encoded(const cv::Mat& pixels, const std::string& format) {
-  std::vector<unsigned char> bytes;
-  EXPECT_TRUE(cv::imencode(format, pixels, bytes));
-  return {bytes.begin(), bytes.end()};
-}
 
 /// Of OpenCV's order: blue, green, red.
 cv::Mat colours(int height = 2, int width = 3) {
@@ -102,17 +96,6 @@ TEST(Pictures, Jpeg) {
   EXPECT_EQ(picture.width, 50);
   expect_near({picture.values.begin(), picture.values.begin() + 3}, {200 / 255.0F, 100 / 255.0F, 50 / 255.0F},
               0.02);
-}
-
-/// An EXIF segment that asks for a quarter turn, behind the start-of-image marker.
-std::string turned(const std::string& jpeg) {
-  using namespace std::string_literals;
-  const std::string tiff = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"s;
-  std::string body = "Exif\0\0"s;
-  body.append(tiff);
-  const auto length = body.size() + 2;
-  return jpeg.substr(0, 2) + "\xff\xe1"s + static_cast<char>(length >> 8) + static_cast<char>(length & 0xff) +
-         body + jpeg.substr(2);
 }
 
 TEST(Pictures, AJpegIsTurnedUpright) {

@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <unordered_set>
+#include <utility>
+
+#include <torch/torch.h>
+
+#include <refnorm/base/error.h>
+#include <refnorm/data/loader.h>
+
+namespace refnorm::data {
+namespace {
+
+Batch made(const ImageSet& set, std::span<const std::int64_t> indices,
+           const std::optional<std::int64_t>& epoch) {
+  return epoch ? set.training_batch(indices, *epoch) : set.batch(indices);
+}
+
+[[noreturn]] void none_readable(const ImageSet& set) {
+  const std::vector<Unreadable> all = set.unreadable();
+  user_error("none of {} pictures can be read{}", set.size(),
+             all.empty() ? "" : ", such as " + all.front().file + ": " + all.front().why);
+}
+
+/// Looks for samples in the place of those that cannot be read.
+class Replacement {
+ public:
+  Replacement(const ImageSet& set, const BatchOrder& order)
+      : set_(set), epoch_(order.epoch), taken_(order.indices.begin(), order.indices.end()) {}
+
+  /// The sample in the place of `index`, and its batch of one.
+  std::pair<std::int64_t, Batch> find(std::int64_t index) {
+    const auto same_label = [&](std::int64_t other) { return set_.label(other) == set_.label(index); };
+    const auto alike = [&](std::int64_t other) {
+      return !taken_.contains(other) && same_label(other) &&
+             (set_.grouping() == nullptr || set_.group(other) == set_.group(index));
+    };
+    if (auto found = first(index, alike)) return *found;
+    if (auto found = first(index, same_label)) return *found;
+    if (auto found = first(index, [](std::int64_t) { return true; })) return *found;
+    none_readable(set_);
+  }
+
+ private:
+  template <class Wanted>
+  std::optional<std::pair<std::int64_t, Batch>> first(std::int64_t index, const Wanted& wanted) {
+    for (std::int64_t step = 1; step < set_.size(); ++step) {
+      const std::int64_t other = (index + step) % set_.size();
+      if (unreadable_.contains(other) || !wanted(other)) continue;
+      const std::array<std::int64_t, 1> one{other};
+      Batch batch = made(set_, one, epoch_);
+      if (batch.missing.empty()) {
+        taken_.insert(other);
+        return std::pair(other, std::move(batch));
+      }
+      unreadable_.insert(other);
+    }
+    return std::nullopt;
+  }
+
+  const ImageSet& set_;
+  const std::optional<std::int64_t>& epoch_;
+  std::unordered_set<std::int64_t> taken_, unreadable_;
+};
+
+void replace(const ImageSet& set, const BatchOrder& order, const std::vector<std::int64_t>& missing,
+             LoadedBatch& batch) {
+  Replacement replacement(set, order);
+  for (const std::int64_t place : missing) {
+    const auto [index, one] = replacement.find(order.indices[static_cast<std::size_t>(place)]);
+    batch.images[place].copy_(one.images[0]);
+    batch.labels[place].copy_(one.labels[0]);
+    batch.indices[static_cast<std::size_t>(place)] = index;
+  }
+}
+
+void leave_out(const std::vector<std::int64_t>& missing, LoadedBatch& batch) {
+  std::vector<std::int64_t> kept;
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = 0; i < batch.labels.size(0); ++i) {
+    if (std::binary_search(missing.begin(), missing.end(), i)) continue;
+    kept.push_back(i);
+    indices.push_back(batch.indices[static_cast<std::size_t>(i)]);
+  }
+  const torch::Tensor places = torch::tensor(kept, torch::kLong);
+  batch.images = batch.images.index_select(0, places);
+  batch.labels = batch.labels.index_select(0, places);
+  batch.indices = std::move(indices);
+}
+
+}  // namespace
+
+LoadedBatch load_batch(const ImageSet& set, const BatchOrder& order) {
+  Batch raw = made(set, order.indices, order.epoch);
+  LoadedBatch batch{std::move(raw.images), std::move(raw.labels), order.indices};
+  if (raw.missing.empty()) return batch;
+  if (order.missing == BatchOrder::Missing::kReplace)
+    replace(set, order, raw.missing, batch);
+  else
+    leave_out(raw.missing, batch);
+  return batch;
+}
+
+Loader::Loader(const ImageSet& set, std::int64_t batches, Plan plan, std::int64_t workers)
+    : set_(set),
+      batches_(batches),
+      plan_(std::move(plan)),
+      ahead_(static_cast<std::size_t>(workers > 0 ? std::min(workers + 1, batches) : 0)) {
+  for (std::int64_t i = 0; i < std::min(workers, batches); ++i)
+    workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+  order_ahead();
+}
+
+Loader::~Loader() {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.clear();
+  }
+  for (std::jthread& worker : workers_) worker.request_stop();
+  workers_.clear();
+}
+
+std::optional<LoadedBatch> Loader::next() {
+  while (auto batch = take()) {
+    if (batch->labels.size(0) == 0) continue;
+    any_ = true;
+    return batch;
+  }
+  if (!any_ && batches_ > 0) none_readable(set_);
+  return std::nullopt;
+}
+
+std::optional<LoadedBatch> Loader::take() {
+  if (ahead_ == 0) {
+    if (ordered_ == batches_) return std::nullopt;
+    return load_batch(set_, plan_(ordered_++));
+  }
+  if (slots_.empty()) return std::nullopt;
+  const std::shared_ptr<Slot> slot = slots_.front();
+  slots_.pop_front();
+  {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [&] { return slot->done; });
+  }
+  if (slot->failed) std::rethrow_exception(slot->failed);
+  order_ahead();
+  return std::move(slot->batch);
+}
+
+void Loader::order_ahead() {
+  while (slots_.size() < ahead_ && ordered_ < batches_) {
+    auto slot = std::make_shared<Slot>();
+    slot->order = plan_(ordered_++);
+    slots_.push_back(slot);
+    {
+      const std::lock_guard lock(mutex_);
+      waiting_.push_back(std::move(slot));
+    }
+    to_do_.notify_one();
+  }
+}
+
+void Loader::work(const std::stop_token& stop) {
+  for (;;) {
+    std::shared_ptr<Slot> slot;
+    {
+      std::unique_lock lock(mutex_);
+      if (!to_do_.wait(lock, stop, [&] { return !waiting_.empty(); })) return;
+      slot = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    std::optional<LoadedBatch> batch;
+    std::exception_ptr failed;
+    try {
+      batch = load_batch(set_, slot->order);
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      slot->batch = std::move(batch);
+      slot->failed = std::move(failed);
+      slot->done = true;
+    }
+    done_.notify_one();
+  }
+}
+
+Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
+                         std::int64_t workers) {
+  const auto plan = [samples, batch_size](std::int64_t place) {
+    BatchOrder order{{}, std::nullopt, BatchOrder::Missing::kLeaveOut};
+    order.indices.resize(static_cast<std::size_t>(std::min(batch_size, samples - place * batch_size)));
+    std::iota(order.indices.begin(), order.indices.end(), place * batch_size);
+    return order;
+  };
+  return {set, (samples + batch_size - 1) / batch_size, plan, workers};
+}
+
+Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, std::int64_t batches,
+                    std::int64_t workers) {
+  const auto plan = [&sampler, epoch](std::int64_t place) {
+    return BatchOrder{sampler.batch(epoch, place), epoch};
+  };
+  return {set, std::min(batches, sampler.batches_per_epoch()), plan, workers};
+}
+
+Loader::Plan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step) {
+  return [&sampler, steps, first_step](std::int64_t place) {
+    const std::int64_t step = first_step + place / steps.per_step;
+    return BatchOrder{steps.batch(sampler, step, place % steps.per_step), steps.epoch(step)};
+  };
+}
+
+}  // namespace refnorm::data

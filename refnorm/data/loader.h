@@ -1,0 +1,99 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include <refnorm/data/image_set.h>
+#include <refnorm/data/sampler.h>
+
+namespace refnorm::data {
+
+/// What a batch shall be of.
+struct BatchOrder {
+  std::vector<std::int64_t> indices;
+  /// As training sees the samples in this epoch; without: as evaluation does.
+  std::optional<std::int64_t> epoch;
+  /// What becomes of samples whose picture cannot be read, in a set that passes over such. kReplace: the next
+  /// readable sample behind it in the set (after the last comes the first) takes its place, with its label:
+  /// one of the same label and group and not in the batch already; where there is none, one of the same
+  /// label; then any. So a batch keeps its size, and depends on the order and the files alone. kLeaveOut: the
+  /// batch is smaller.
+  enum class Missing { kReplace, kLeaveOut } missing = Missing::kReplace;
+};
+
+struct LoadedBatch {
+  torch::Tensor images, labels;       ///< as in Batch; no picture is missing
+  std::vector<std::int64_t> indices;  ///< of each row
+};
+
+/// Makes one batch. Throws UserError where no sample can take another's place.
+LoadedBatch load_batch(const ImageSet& set, const BatchOrder& order);
+
+/// Batch after batch, made ahead of their use by threads. Their number changes when a batch is made, and not
+/// what is in it.
+class Loader {
+ public:
+  /// Which samples the batch has, counted from 0. Called in order, in the thread that makes and uses the
+  /// loader, some batches ahead.
+  using Plan = std::function<BatchOrder(std::int64_t)>;
+
+  /// `workers` 0: batches are made in next(). Else they have up to workers + 1 batches in the making or
+  /// ready, beside the one that is in use. The set must outlive the loader.
+  Loader(const ImageSet& set, std::int64_t batches, Plan plan, std::int64_t workers);
+  /// Waits for batches in the making to end, and drops them.
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// The next batch that has samples; nothing after the last one. What making it threw is thrown here, in its
+  /// turn. Throws UserError where none of all has samples.
+  std::optional<LoadedBatch> next();
+
+ private:
+  struct Slot {
+    BatchOrder order;
+    std::optional<LoadedBatch> batch;
+    std::exception_ptr failed;
+    bool done = false;
+  };
+
+  std::optional<LoadedBatch> take();
+  void order_ahead();
+  void work(const std::stop_token& stop);
+
+  const ImageSet& set_;
+  std::int64_t batches_, ordered_ = 0;
+  bool any_ = false;  ///< a batch had samples
+  Plan plan_;
+  std::size_t ahead_;
+  std::mutex mutex_;
+  std::condition_variable_any to_do_;
+  std::condition_variable done_;
+  std::deque<std::shared_ptr<Slot>> slots_;    ///< ordered and not yet taken; of the consumer alone
+  std::deque<std::shared_ptr<Slot>> waiting_;  ///< those that no worker has begun
+  std::vector<std::jthread> workers_;          ///< the last member: they use all others
+};
+
+/// The first `samples` samples of a set in order, as evaluation sees them, so many a batch; what cannot be
+/// read is left out.
+Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
+                         std::int64_t workers);
+
+/// The first `batches` batches of a sampler's epoch, or as many as it has, as training sees them. The sampler
+/// must outlive the loader.
+Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, std::int64_t batches,
+                    std::int64_t workers);
+
+/// For the batches of training steps from `first_step` on.
+Loader::Plan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step);
+
+}  // namespace refnorm::data
