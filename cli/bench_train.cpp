@@ -13,6 +13,7 @@
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/ops/instruction_set.h>
 #include <refnorm/ops/peak_memory.h>
+#include <refnorm/train/classification.h>
 #include <refnorm/train/training_step.h>
 
 #include "bench.h"
@@ -55,19 +56,22 @@ class Trainee {
     batch_ = {pictures.of(arguments.batch_size), torch::randint(kind.classes, {arguments.batch_size})};
     reference_ = std::make_unique<ReferenceKeeper>(*model, compute.place(pictures.of(arguments.reference)));
     const train::Network network{model, [model](const torch::Tensor& x) { return model->forward(x); }};
-    step_ = std::make_unique<train::TrainingStep>(network, *reference_, train::TrainSettings(), compute);
+    pass_ = std::make_unique<train::ClassificationPass>(network, *reference_, /*label_smoothing=*/0, compute);
+    step_ = std::make_unique<train::TrainingStep>(*model, train::TrainSettings());
     model->train();
   }
 
   void step() {
-    step_->run([&] { return batch_; }, train::TrainSettings().lr, clock_);
+    step_->run([&](bool first_of_step) { return pass_->run(batch_, first_of_step, clock_); },
+               train::TrainSettings().lr, clock_);
   }
 
  private:
   data::Batch batch_;
   std::unique_ptr<ReferenceKeeper> reference_;
+  std::unique_ptr<train::ClassificationPass> pass_;
   std::unique_ptr<train::TrainingStep> step_;
-  PhaseClock<train::kPhases> clock_;
+  train::StepClock clock_;
 };
 
 struct Measured {

@@ -10,8 +10,7 @@
 #include <refnorm/experiment/pool.h>
 #include <refnorm/experiment/run.h>
 #include <refnorm/experiment/summary.h>
-#include <refnorm/models/classifier.h>
-#include <refnorm/norms/norm_spec.h>
+#include <refnorm/experiment/work.h>
 #include <refnorm/report/report.h>
 
 namespace refnorm::experiment {
@@ -26,13 +25,13 @@ fs::path run_folder(const fs::path& folder, const ArmSettings& arm, std::int64_t
 class Comparison {
  public:
   Comparison(const Recipe& recipe, const fs::path& folder, const CompareOptions& options,
-             const data::Splits& splits, const data::Sampler& sampler)
+             const Outline& outline)
       : recipe_(recipe),
         folder_(folder),
         side_by_side_(options.jobs),
-        setup_(setup_description(recipe, splits, sampler)),
+        setup_(outline.setup),
         jobs_(jobs_of(recipe, folder, options.seeds)) {
-    for (Job& job : jobs_) job.steps = recipe.train.epochs * step_plan(recipe, sampler).steps_per_epoch();
+    for (Job& job : jobs_) job.steps = outline.steps;
   }
 
   void run() {
@@ -86,26 +85,6 @@ Json run_of(const Job& job, const Json& result, const fs::path& folder) {
   return run;
 }
 
-std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits) {
-  check_measures(recipe, splits);
-  for (const ArmSettings& arm : recipe.arms) {
-    try {
-      models::make_model(
-          recipe.model.kind,
-          {norm_factory(NormSpec::parse(with_steps(arm.norm, 100))), splits.train->channels(),
-           static_cast<std::int64_t>(splits.train->class_names().size()), splits.train->side()});
-    } catch (const UserError& error) {
-      user_error("arm '{}': {}", arm.name, error.what());
-    }
-  }
-  if (recipe.reference.size > splits.train->size()) {
-    user_error("reference.size: {} samples, the training set has {}", recipe.reference.size,
-               splits.train->size());
-  }
-  reference_sampler(*splits.train, recipe.reference, 0);
-  return data::make_sampler(recipe.sampler.kind, data::keys_of(*splits.train), recipe.train.batch_size, 0);
-}
-
 bool open_folder(const fs::path& folder, const std::string& what, bool resume) {
   const bool there = fs::exists(folder / "config.toml");
   if (there && !resume) {
@@ -151,14 +130,13 @@ Json compare(Recipe recipe, const fs::path& folder, const CompareOptions& option
   const bool there = open_folder(folder, "comparison", options.resume);
   settle_threads(recipe, folder, there, chosen.jobs);
   prepare_process(recipe);
-  const data::Splits splits = load_splits(recipe);
-  const auto sampler = check_setting(recipe, splits);
+  const Outline outlined = outline(recipe);
 
   make_folder(folder);
   const FolderLock lock(folder);
   if (!there) write_file(folder / "config.toml", to_toml(recipe));
   chosen.seeds = seeds_in_all(recipe, folder, chosen.seeds);
-  Comparison comparison(recipe, folder, chosen, splits, *sampler);
+  Comparison comparison(recipe, folder, chosen, outlined);
   comparison.run();
   if (interrupted()) {
     throw Interrupted(fmt::format("stopped; {} holds what was done, the same command with --resume goes on",

@@ -2,12 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <vector>
 
 #include <refnorm/base/json.h>
-#include <refnorm/data/image_set.h>
-#include <refnorm/data/sampler.h>
 #include <refnorm/experiment/pool.h>
 #include <refnorm/experiment/recipe.h>
 
@@ -19,9 +16,6 @@ namespace refnorm::experiment {
 std::vector<Job> jobs_of(const Recipe& recipe, const std::filesystem::path& folder, std::int64_t seeds);
 /// A run as summarize_comparison() takes it.
 Json run_of(const Job& job, const Json& result, const std::filesystem::path& folder);
-/// The training set's sampler. Throws UserError where an arm's norm does not fit the model, or the reference
-/// or the sampler the data.
-std::unique_ptr<data::Sampler> check_setting(const Recipe& recipe, const data::Splits& splits);
 
 /// Whether `folder` holds a `what` ("comparison", "sweep") to go on with. Throws UserError where it does and
 /// must not, or where it holds something else.

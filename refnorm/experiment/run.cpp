@@ -7,10 +7,10 @@
 #include <refnorm/base/progress.h>
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/build.h>
-#include <refnorm/experiment/data_sets.h>
 #include <refnorm/experiment/run.h>
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/experiment/unreadable.h>
+#include <refnorm/experiment/work.h>
 #include <refnorm/train/trainer.h>
 
 namespace refnorm::experiment {
@@ -48,115 +48,60 @@ std::optional<std::string> broken_parameter(const torch::nn::Module& module) {
   return std::nullopt;
 }
 
-/// With the arm's own learning rate, where it has one, and what is measured on the way.
-train::TrainSettings train_settings(const Recipe& recipe, std::int64_t steps) {
-  train::TrainSettings settings = recipe.train;
-  settings.lr = recipe.arms.at(0).lr.value_or(settings.lr);
-  settings.validate_every = recipe.measure.every.of(steps);
-  settings.target = recipe.measure.target;
-  return settings;
-}
-
-/// More than these lie in RUN/unreadable.json alone.
-constexpr std::size_t kUnreadableSaid = 20;
-
-train::Outcome train_with_progress(const Recipe& recipe, Assembly& assembly, const fs::path& folder,
-                                   bool resume, UnreadableLog& unreadable) {
-  const std::int64_t total = recipe.train.epochs * assembly.plan().steps_per_epoch();
-  train::Trainer trainer(assembly.network(), assembly.reference(),
-                         {assembly.splits().train.get(), assembly.splits().validation.get(),
-                          &assembly.sampler(), assembly.plan()},
-                         train_settings(recipe, total), assembly.compute(), folder);
+train::Outcome train_with_progress(const Recipe& recipe, Work& work, const fs::path& folder, bool resume) {
+  const train::TrainSettings settings = work.settings();
+  const data::StepPlan plan = work.task().plan();
+  const std::int64_t total = settings.epochs * plan.steps_per_epoch();
+  train::Trainer trainer(work.task(), settings, folder);
   std::optional<Progress> progress;
   train::Hooks hooks;
   hooks.after_step = [&](const train::RunState& state, double loss) {
     if (!progress) {
       progress.emplace(recipe.arms.at(0).name, total, "steps", state.step - 1);
-      if (const std::int64_t never = assembly.sampler().never_drawn(); never > 0) {
-        progress->say(
-            fmt::format("{} of {} training samples are never drawn: a {} of theirs does not fill a batch",
-                        never, assembly.splits().train->size(), recipe.sampler.kind));
-      }
+      for (const std::string& line : work.first_words()) progress->say(line);
     }
-    for (const data::Unreadable& one : unreadable.update()) {
-      if (unreadable.all().size() <= kUnreadableSaid)
-        progress->say(fmt::format("passed over {}: {}", one.file, one.why));
-    }
+    for (const std::string& line : work.news()) progress->say(line);
     progress->update(state.step, fmt::format("loss {:.4f}", loss));
   };
   hooks.after_epoch = [&](const train::RunState& state) {
     if (!progress) return;
-    progress->say(fmt::format("epoch {}/{}: train error {:.2f} %{}", assembly.plan().epoch(state.step),
-                              recipe.train.epochs, state.last_epoch.error_pct(),
-                              state.best ? fmt::format(", best validation error {:.2f} % (epoch {})",
-                                                       state.best->validation_error_pct, state.best->epoch)
-                                         : ""));
+    progress->say(
+        fmt::format("epoch {}/{}: {}", plan.epoch(state.step), recipe.train.epochs, work.epoch_words(state)));
   };
   return trainer.run(resume, hooks);
 }
 
-Json describe(const Recipe& recipe, const Assembly& assembly) {
+Json describe(const Recipe& recipe, const Json& setup) {
   Json result{{"recipe", recipe.name}};
   if (!recipe.note.empty()) result["note"] = recipe.note;
   result["arm"] = recipe.arms.at(0).name;
   result["norm"] = recipe.arms.at(0).norm;
   result["seed"] = recipe.run.seed;
   result["machine"] = machine_description(recipe);
-  result["setup"] = setup_description(recipe, assembly.splits(), assembly.sampler());
+  result["setup"] = setup;
   return result;
 }
 
-Json finish(const Recipe& recipe, Assembly& assembly, train::Outcome outcome, const fs::path& folder,
-            UnreadableLog& unreadable) {
-  Json result = describe(recipe, assembly);
+Json finish(const Recipe& recipe, Work& work, train::Outcome outcome, const fs::path& folder) {
+  Json result = describe(recipe, work.setup());
   if (!outcome.diverged) {
-    if (const auto parameter = broken_parameter(*assembly.network().module)) {
+    if (const auto parameter = broken_parameter(work.task().module())) {
       outcome.diverged = train::Divergence{outcome.state.step, *parameter};
     }
   }
   result["diverged"] = outcome.diverged.has_value();
-  if (outcome.diverged) {
+  if (outcome.diverged)
     result["diverged_at"] = {{"step", outcome.diverged->step}, {"layer", outcome.diverged->layer}};
-    if (recipe.run.test) result["test_error_pct"] = nullptr;
-  } else {
-    const PopulationStatistics population = collect_population(assembly, recipe);
-    if (!population.empty()) write_population(folder / "population.safetensors", population);
-    if (recipe.run.test) result.update(test_errors(assembly, recipe, population));
-    result.update(validation_error(assembly, recipe, population));
-    if (recipe.run.test) result.update(robustness(assembly, recipe, population));
-    if (recipe.run.test) result.update(closer_look(assembly, recipe, population));
-  }
-  result["label_divergence_bits"] =
-      data::mean_skew(data::LabelSkew(data::labels_of(*assembly.splits().train)), assembly.sampler())
-          .divergence;
-  if (assembly.splits().train->grouping() != nullptr) {
-    result["group_divergence_bits"] =
-        data::mean_skew(data::LabelSkew(data::groups_of(*assembly.splits().train)), assembly.sampler())
-            .divergence;
-  }
-  result["train_error_pct"] =
-      outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
-  result.update(on_the_way(recipe, outcome.state));
+  result.update(work.results(outcome, folder));
   result["steps"] = outcome.state.step;
-  const data::Uses uses = data::count_uses(assembly.sampler(), assembly.plan(),
-                                           assembly.splits().train->size(), outcome.state.step);
-  result["sample_uses"] = {
-      {"least", uses.least}, {"most", uses.most}, {"mean", uses.mean}, {"never", uses.never}};
   result["seconds"] = outcome.state.seconds;
   // Over all processes of the run; what a resumed run repeated is not counted.
   result["images_per_second"] =
       outcome.state.training_seconds > 0
-          ? static_cast<double>(outcome.state.step * recipe.train.batch_size * assembly.plan().per_step) /
+          ? static_cast<double>(outcome.state.step * recipe.train.batch_size * work.task().plan().per_step) /
                 outcome.state.training_seconds
           : 0;
   for (const auto& [part, share] : outcome.shares) result["step_shares"][part] = share;
-  // The last, since it changes the network's weights.
-  if (result.contains("test_error_pct") && !outcome.diverged && outcome.state.best) {
-    result["test_error_pct_of_best"] = test_error_of_best(assembly, recipe, outcome.state, folder / "best",
-                                                          result["test_error_pct"].get<double>());
-  }
-  unreadable.update();
-  if (recipe.data.on_error == "skip") result["unreadable"] = to_json(unreadable.all());
   clear_leftovers(folder);
   write_json(folder / "result.json", result);
   return result;
@@ -224,16 +169,15 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
   if (there && fs::exists(folder / "result.json")) return read_run_result(folder / "result.json");
   if (!there) check_no_strays(folder);
 
-  Assembly assembly(recipe);
+  const std::unique_ptr<Work> work = make_work(recipe);
   const bool folder_was_there = fs::exists(folder);
   make_folder(folder);
   const FolderLock lock(folder);
   if (!there) write_file(config, text);
-  keep_class_names(recipe.data, *assembly.splits().train, folder);
-  UnreadableLog unreadable(assembly.splits(), folder);
+  work->begin(folder);
   train::Outcome outcome;
   try {
-    outcome = train_with_progress(recipe, assembly, folder, resume, unreadable);
+    outcome = train_with_progress(recipe, *work, folder, resume);
   } catch (const UserError&) {
     if (!there && !fs::exists(folder / "last")) discard(folder, folder_was_there);
     throw;
@@ -243,14 +187,15 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
         fmt::format("stopped after step {}; {}/last is saved, the same command with --resume goes on",
                     outcome.state.step, folder.string()));
   }
-  return finish(recipe, assembly, std::move(outcome), folder, unreadable);
+  return finish(recipe, *work, std::move(outcome), folder);
 }
 
 Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
   const TrainedRun run = load_trained(folder, request.of);
   PopulationStatistics population;
   if (request.statistics.empty() || request.statistics == "population") population = run.population();
-  Json result = describe(run.recipe, *run.assembly);
+  Json result =
+      describe(run.recipe, setup_description(run.recipe, run.assembly->splits(), run.assembly->sampler()));
   result["checkpoint"] = run.checkpoint;
   result.update(test_errors(*run.assembly, run.recipe, population, request.statistics));
   if (run.recipe.data.on_error == "skip")

@@ -14,6 +14,7 @@
 #include <refnorm/experiment/summary.h>
 #include <refnorm/experiment/sweep.h>
 #include <refnorm/experiment/sweep_settings.h>
+#include <refnorm/experiment/work.h>
 #include <refnorm/report/report.h>
 
 namespace refnorm::experiment {
@@ -250,10 +251,9 @@ Json sweep(Recipe recipe, const fs::path& folder, const SweepOptions& options) {
   prepare_process(recipe);
   std::vector<SweepSetting> settings = settings_of(recipe, folder);
   for (SweepSetting& setting : settings) {
-    const data::Splits splits = load_splits(setting.recipe);
-    const auto sampler = check_setting(setting.recipe, splits);
-    setting.setup = setup_description(setting.recipe, splits, *sampler);
-    setting.steps = setting.recipe.train.epochs * step_plan(setting.recipe, *sampler).steps_per_epoch();
+    const Outline outlined = outline(setting.recipe);
+    setting.setup = outlined.setup;
+    setting.steps = outlined.steps;
   }
 
   make_folder(folder);

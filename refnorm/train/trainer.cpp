@@ -1,19 +1,12 @@
 #include <cmath>
 #include <utility>
 
-#include <torch/torch.h>
-
 #include <refnorm/base/error.h>
 #include <refnorm/base/interrupt.h>
-#include <refnorm/metrics/classification.h>
-#include <refnorm/ops/tap.h>
-#include <refnorm/train/autocast.h>
 #include <refnorm/train/trainer.h>
 
 namespace refnorm::train {
 namespace {
-
-using torch::Tensor;
 
 Schedule make_schedule(const TrainSettings& settings, std::int64_t steps_per_epoch) {
   return {settings.schedule,      settings.lr,     settings.milestones, settings.gamma, settings.final_lr,
@@ -22,38 +15,29 @@ Schedule make_schedule(const TrainSettings& settings, std::int64_t steps_per_epo
 
 }  // namespace
 
-Trainer::Trainer(Network network, ReferenceKeeper& reference, TrainingData data, TrainSettings settings,
-                 Compute compute, std::filesystem::path folder)
-    : network_(std::move(network)),
-      reference_(reference),
-      data_(data),
+Trainer::Trainer(Task& task, TrainSettings settings, std::filesystem::path folder)
+    : task_(task),
       settings_(std::move(settings)),
-      compute_(compute),
       folder_(std::move(folder)),
-      step_(network_, reference_, settings_, compute_),
-      schedule_(make_schedule(settings_, data.plan.steps_per_epoch())),
-      label_skew_(data::labels_of(*data.train)),
-      guessing_loss_(std::log(static_cast<double>(data.train->class_names().size()))) {
-  if (data.train->grouping() != nullptr) group_skew_.emplace(data::groups_of(*data.train));
-  if (settings_.ema > 0) average_.emplace(*network_.module, settings_.ema);
+      step_(task.module(), settings_),
+      schedule_(make_schedule(settings_, task.plan().steps_per_epoch())) {
+  if (settings_.ema > 0) average_.emplace(task.module(), settings_.ema);
 }
 
 Outcome Trainer::run(bool resume, const Hooks& hooks) {
   if (resume && has_checkpoint(folder_ / "last")) {
-    state_ = load_checkpoint(folder_ / "last", *network_.module, step_.optimizer(), average());
+    state_ = load_checkpoint(folder_ / "last", task_.module(), step_.optimizer(), average());
     seconds_before_ = state_.seconds;
     training_before_ = state_.training_seconds;
-    reference_.set_steps(state_.step);
   }
   log_.emplace(folder_ / "metrics.jsonl", state_.metrics_bytes);
-  network_.module->train();
+  task_.module().train();
   clock_.enter(kOther);
 
   Outcome outcome;
   const std::int64_t total = settings_.epochs * schedule_.steps_per_epoch;
   const std::int64_t first = state_.step;
-  loader_.emplace(*data_.train, (total - first) * data_.plan.per_step,
-                  data::training_plan(*data_.sampler, data_.plan, first), compute_.workers);
+  task_.begin(first, total);
   while (state_.step < total && !outcome.diverged && !outcome.interrupted) {
     double loss = 0;
     outcome.diverged = step(loss);
@@ -79,7 +63,7 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
     outcome.interrupted = interrupted() && state_.step < total;
   }
   clock_.enter(kOther);
-  loader_.reset();
+  task_.end();
   if (outcome.interrupted) save("last");
   if (average_ && !outcome.interrupted) average_->swap();
 
@@ -87,7 +71,8 @@ Outcome Trainer::run(bool resume, const Hooks& hooks) {
   for (std::size_t phase = kData; phase < kOther && in_steps > 0; ++phase) {
     outcome.shares.emplace_back(kPhaseNames[phase], clock_.seconds(phase) / in_steps);
   }
-  const auto images = static_cast<double>((state_.step - first) * settings_.batch_size * data_.plan.per_step);
+  const auto images =
+      static_cast<double>((state_.step - first) * settings_.batch_size * task_.plan().per_step);
   outcome.images_per_second = in_steps > 0 ? images / in_steps : 0;
   state_.seconds = seconds();
   state_.training_seconds = training_before_ + in_steps;
@@ -100,16 +85,14 @@ std::optional<Divergence> Trainer::hopeless() const {
   const auto due = static_cast<std::int64_t>(std::ceil(settings_.give_up * total));
   // The first line at or after that point alone decides.
   const bool now = settings_.give_up > 0 && state_.step >= due && state_.step - settings_.log_every < due;
-  if (!now || state_.since_line.mean_loss() < guessing_loss_) return std::nullopt;
+  if (!now || state_.since_line.mean_loss() < task_.guessing_loss()) return std::nullopt;
   return Divergence{state_.step, kGaveUp};
 }
 
 std::optional<Divergence> Trainer::step(double& loss) {
-  const auto next = [&] {
-    data::LoadedBatch batch = loader_->next().value();
-    return data::Batch{batch.images, batch.labels, {}};
-  };
-  const TrainingStep::Done done = step_.run(next, schedule_.at(state_.step), clock_);
+  const TrainingStep::Done done =
+      step_.run([&](bool first_of_step) { return task_.pass(first_of_step, clock_); },
+                schedule_.at(state_.step), clock_);
   if (done.broken) return Divergence{state_.step + 1, *done.broken};
   clock_.enter(kRecord);
   loss = done.tally.mean_loss();
@@ -121,15 +104,7 @@ std::optional<Divergence> Trainer::step(double& loss) {
 
 bool Trainer::validate(Json& line) {
   const Averaged averaged(average());
-  {
-    const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
-    reference_.prepare_evaluation();
-  }
-  const metrics::Tally tally = evaluate(network_, *data_.validation, evaluation_batch(*data_.validation),
-                                        Statistics::kByMode, compute_);
-  const double error = tally.error_pct();
-  line["validation_loss"] = tally.mean_loss();
-  line["validation_error_pct"] = error;
+  const double error = task_.validate(line);
   if (settings_.target > 0 && !state_.target && error <= settings_.target)
     state_.target = Reached{state_.step, training_before_ + seconds_in_steps()};
   if (state_.best && error >= state_.best->validation_error_pct) return false;
@@ -138,7 +113,7 @@ bool Trainer::validate(Json& line) {
 }
 
 void Trainer::validate_between() {
-  if (data_.validation->size() == 0) return;
+  if (!task_.validates()) return;
   Json line{
       {"kind", "validation"}, {"step", state_.step}, {"epoch", state_.step / schedule_.steps_per_epoch}};
   const bool better = validate(line);
@@ -149,32 +124,15 @@ void Trainer::validate_between() {
 
 void Trainer::finish_epoch() {
   const std::int64_t epoch = state_.step / schedule_.steps_per_epoch;
-  Json line{{"kind", "epoch"},
-            {"step", state_.step},
-            {"epoch", epoch},
-            {"train_loss", state_.epoch.mean_loss()},
-            {"train_error_pct", state_.epoch.error_pct()}};
+  Json line{
+      {"kind", "epoch"}, {"step", state_.step}, {"epoch", epoch}, {"train_loss", state_.epoch.mean_loss()}};
+  task_.describe_epoch(state_.epoch, line);
   state_.last_epoch = std::exchange(state_.epoch, {});
-  const bool better = data_.validation->size() > 0 && validate(line);
+  const bool better = task_.validates() && validate(line);
   line["time"] = {{"seconds", seconds()}};
   log_->write(line);
   if (better) save("best");
   save("last");
-}
-
-/// From the sampler and not from sums, so that a resumed run's lines need no state.
-data::Skew Trainer::skew_since_line(const data::LabelSkew& measure) const {
-  const std::int64_t first = (state_.step - 1) / settings_.log_every * settings_.log_every;
-  data::Skew mean;
-  const auto batches = static_cast<double>((state_.step - first) * data_.plan.per_step);
-  for (std::int64_t step = first; step < state_.step; ++step) {
-    for (std::int64_t which = 0; which < data_.plan.per_step; ++which) {
-      const data::Skew one = measure.of(data_.plan.batch(*data_.sampler, step, which));
-      mean.entropy += one.entropy / batches;
-      mean.divergence += one.divergence / batches;
-    }
-  }
-  return mean;
 }
 
 void Trainer::write_step_line() {
@@ -183,15 +141,9 @@ void Trainer::write_step_line() {
             {"step", state_.step},
             {"epoch", state_.step / schedule_.steps_per_epoch},
             {"loss", tally.mean_loss()},
-            {"train_accuracy_pct", tally.accuracy_pct()},
             {"lr", schedule_.at(state_.step - 1)}};
-  const auto put_skew = [&](const std::string& of, const data::LabelSkew& measure) {
-    const data::Skew skew = skew_since_line(measure);
-    line[of + "_entropy_bits"] = skew.entropy;
-    line[of + "_divergence_bits"] = skew.divergence;
-  };
-  put_skew("label", label_skew_);
-  if (group_skew_) put_skew("group", *group_skew_);
+  task_.describe_steps(tally, (state_.step - 1) / settings_.log_every * settings_.log_every, state_.step,
+                       line);
   for (const auto& [layer, norm] : step_.gradient_norms()) line["gradient_norm"][layer] = norm;
   if (settings_.clip_norm > 0) line["gradient_clipped_to"] = step_.clipped_to();
   line["time"] = {{"seconds", seconds()}, {"training_seconds", training_before_ + seconds_in_steps()}};
@@ -203,7 +155,7 @@ void Trainer::save(const char* name) {
   state_.metrics_bytes = log_->bytes();
   state_.seconds = seconds();
   state_.training_seconds = training_before_ + seconds_in_steps();
-  save_checkpoint(folder_ / name, *network_.module, step_.optimizer(), state_, average());
+  save_checkpoint(folder_ / name, task_.module(), step_.optimizer(), state_, average());
 }
 
 double Trainer::seconds_in_steps() const {

@@ -1,41 +1,31 @@
 #pragma once
 
-#include <array>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include <refnorm/base/timing.h>
-#include <refnorm/data/image_set.h>
 #include <refnorm/metrics/tally.h>
-#include <refnorm/norms/capture.h>
-#include <refnorm/train/compute.h>
-#include <refnorm/train/network.h>
 #include <refnorm/train/optimizer.h>
 #include <refnorm/train/settings.h>
+#include <refnorm/train/task.h>
 
 namespace refnorm::train {
 
-/// The parts of a training step whose times are reported.
-enum Phase : std::size_t { kData, kReference, kForward, kLoss, kBackward, kUpdate, kRecord, kOther, kPhases };
-inline constexpr std::array<const char*, kPhases> kPhaseNames{"data",     "reference", "forward", "loss",
-                                                              "backward", "update",    "record",  "other"};
-
 /// One step of the optimizer: forward and backward passes over TrainSettings::accumulate batches, each
-/// normalized by statistics of its own, and an update by the mean of their gradients. The reference is taken
-/// anew before the first of them where it is due: between them, the weights stay the same.
+/// normalized by statistics of its own, and an update by the mean of their gradients.
 class TrainingStep {
  public:
-  TrainingStep(Network network, ReferenceKeeper& reference, const TrainSettings& settings,
-               const Compute& compute);
+  TrainingStep(torch::nn::Module& module, const TrainSettings& settings);
 
-  /// Takes its batches from `next`. Where a loss is not finite, nothing is updated, and `broken` is the
-  /// layer: the first whose output was not finite, "input" or "loss".
+  /// Where a loss is not finite, nothing is updated, and `broken` is Pass::broken.
   struct Done {
     metrics::Tally tally;
     std::optional<std::string> broken;
   };
-  Done run(const std::function<data::Batch()>& next, double lr, PhaseClock<kPhases>& clock);
+  /// `forward` is called once for each batch; its argument says whether it is the step's first.
+  Done run(const std::function<Pass(bool)>& forward, double lr, StepClock& clock);
 
   /// By layer: the root of the sum of squares over its parameters' gradients, of the last step, before
   /// clipping.
@@ -47,14 +37,11 @@ class TrainingStep {
   Optimizer& optimizer() { return optimizer_; }
 
  private:
-  std::string locate(const torch::Tensor& images);
   void clip();
 
-  Network network_;
-  ReferenceKeeper& reference_;
+  torch::nn::Module& module_;
   std::int64_t accumulate_;
-  double label_smoothing_, clip_norm_;
-  Compute compute_;
+  double clip_norm_;
   Optimizer optimizer_;
   double clipped_to_ = 1;
 };

@@ -11,6 +11,7 @@
 #include <refnorm/base/file.h>
 #include <refnorm/base/json.h>
 #include <refnorm/base/text.h>
+#include <refnorm/train/classification.h>
 #include <refnorm/train/tensor_file.h>
 #include <refnorm/train/trainer.h>
 
@@ -49,10 +50,11 @@ inline train::Outcome run_toy(const std::filesystem::path& folder, const std::st
   compute.bfloat16 = settings.precision == "bf16";
   compute.channels_last = settings.memory_format == "channels_last";
   compute.place(*network.module);
-  train::Trainer trainer(
+  train::Classification task(
       network, reference,
       {&train, &validation, sampler.get(), {sampler->batches_per_epoch(), settings.accumulate}}, settings,
-      compute, folder);
+      compute);
+  train::Trainer trainer(task, settings, folder);
   train::Hooks hooks;
   hooks.after_step = [&](const train::RunState& state, double) {
     if (state.step == stop_after) throw Stop();

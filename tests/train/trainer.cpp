@@ -68,7 +68,8 @@ TEST(Trainer, LogsGradientNormsByLayer) {
   const auto sampler = data::make_sampler("iid", data::keys_of(train), settings.batch_size, 1);
   ReferenceKeeper reference(ModelView(*network.module, network.forward),
                             train.batch(std::vector<std::int64_t>{1, 2, 3, 4}).images);
-  Trainer trainer(network, reference, {&train, &train, sampler.get()}, settings, {}, scratch.path());
+  Classification task(network, reference, {&train, &train, sampler.get()}, settings, {});
+  Trainer trainer(task, settings, scratch.path());
   std::map<std::string, torch::Tensor> before;
   const auto remember = [&] {
     for (const auto& item : network.module->named_parameters())

@@ -2,6 +2,7 @@
 #include <torch/torch.h>
 
 #include <refnorm/norms/norm_spec.h>
+#include <refnorm/train/classification.h>
 #include <refnorm/train/training_step.h>
 
 #include "tests/support/tensors.h"
@@ -52,15 +53,17 @@ class Step {
     const auto model = net.ptr();
     const Network network{model, [model](const Tensor& x) { return model->forward(x); }};
     ReferenceKeeper reference(ModelView(*model, network.forward), images.narrow(0, 0, 4));
-    step_ = std::make_unique<TrainingStep>(network, reference, settings_, compute_);
+    ClassificationPass pass(network, reference, settings_.label_smoothing, compute_);
+    step_ = std::make_unique<TrainingStep>(*model, settings_);
     std::int64_t which = 0;
     const std::int64_t size = images.size(0) / batches;
     net->train();
-    PhaseClock<kPhases> clock;
+    StepClock clock;
     return step_->run(
-        [&]() -> data::Batch {
+        [&](bool first_of_step) {
           const std::int64_t from = size * which++;
-          return {images.narrow(0, from, size), labels.narrow(0, from, size)};
+          return pass.run({images.narrow(0, from, size), labels.narrow(0, from, size), {}}, first_of_step,
+                          clock);
         },
         kRate, clock);
   }

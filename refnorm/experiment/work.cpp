@@ -1,0 +1,14 @@
+#include <refnorm/experiment/classification_work.h>
+#include <refnorm/experiment/work.h>
+
+namespace refnorm::experiment {
+
+std::unique_ptr<Work> make_work(const Recipe& recipe) {
+  return std::make_unique<ClassificationWork>(recipe);
+}
+
+Outline outline(const Recipe& recipe) {
+  return outline_of_classification(recipe);
+}
+
+}  // namespace refnorm::experiment
