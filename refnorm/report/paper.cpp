@@ -3,12 +3,16 @@
 
 #include <fmt/format.h>
 
-#include <refnorm/report/html.h>
+#include <refnorm/base/text.h>
 #include <refnorm/report/markup.h>
-#include <refnorm/report/table.h>
+#include <refnorm/report/page.h>
+#include <refnorm/report/paper.h>
 
 namespace refnorm::report {
 namespace {
+
+constexpr const char* kSetup = "setup";
+constexpr double kNearlyAll = 0.95;  // held out samples do not make it another set-up
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -32,6 +36,11 @@ bool is_keyed_by_arms(const Result& result, const Json& value) {
   return any;
 }
 
+bool is_setup(const std::string& key, const Json& value) {
+  return key == kSetup && value.is_object() &&
+         std::none_of(value.begin(), value.end(), [](const Json& member) { return member.is_structured(); });
+}
+
 // Which of our figures a name of the paper's means, or nothing: a column of ours beside other quantities
 // would mislead.
 std::optional<std::string> ours(const std::string& key, const Arm* arm) {
@@ -46,38 +55,128 @@ std::optional<std::string> ours(const std::string& key, const Arm* arm) {
   return arm == nullptr ? "–" : with_interval(arm->test_error);
 }
 
-std::string beside_ours(const Result& result, const std::string& key, const Json& figures) {
-  std::vector<std::vector<std::string>> rows;
-  const bool comparable = ours(key, nullptr).has_value();
-  for (const auto& member : figures.items()) {
-    rows.push_back({member.key(), plain_value(member.value())});
-    if (comparable) rows.back().push_back(*ours(key, arm_called(result, member.key())));
+std::string counted(const Json& value) {
+  if (value.is_number_integer() && value.get<double>() >= 1000) return with_thousands(value.get<double>());
+  return plain_value(value);
+}
+
+bool falls_short(const Json& theirs, const Json& ours) {
+  if (theirs.is_number() && ours.is_number()) return ours.get<double>() < kNearlyAll * theirs.get<double>();
+  return theirs.is_string() && ours.is_string() && theirs != ours;
+}
+
+const Json* setup_of_paper(const Result& result) {
+  if (!result.paper.is_object()) return nullptr;
+  const auto found = result.paper.find(kSetup);
+  return found != result.paper.end() && is_setup(kSetup, *found) ? &*found : nullptr;
+}
+
+Table setup_table(const Result& result, const Json& theirs) {
+  Table table{{"set-up", "paper", "ours"}, {}, 1};
+  for (const auto& member : theirs.items()) {
+    const auto found = result.setup.find(member.key());
+    table.rows.push_back({key_words(member.key()), counted(member.value()),
+                          found == result.setup.end() || found->is_structured() ? "–" : counted(*found)});
   }
-  std::vector<std::string> head{key_words(key), "paper"};
-  if (comparable) head.emplace_back("ours");
-  return html_table(head, rows, 1);
+  return table;
+}
+
+/// An object of the paper's that is keyed by arms, and its name.
+struct Figures {
+  std::string key;
+  const Json* theirs;
+};
+
+std::vector<Figures> figures_of(const Result& result) {
+  std::vector<Figures> all;
+  if (!result.paper.is_object()) return all;
+  for (const auto& member : result.paper.items()) {
+    if (!is_setup(member.key(), member.value()) && is_keyed_by_arms(result, member.value()))
+      all.push_back({member.key(), &member.value()});
+  }
+  return all;
+}
+
+/// The member of that name, whatever its case.
+const Json* named(const Json& object, const std::string& name) {
+  for (const auto& member : object.items()) {
+    if (lower(member.key()) == lower(name)) return &member.value();
+  }
+  return nullptr;
+}
+
+/// Those that the paper has figures of: ours in their order, then those that only the paper has.
+std::vector<std::string> arms_of(const Result& result, const std::vector<Figures>& all) {
+  std::vector<std::string> names;
+  for (const Arm& arm : result.arms) {
+    if (std::any_of(all.begin(), all.end(),
+                    [&](const Figures& figures) { return named(*figures.theirs, arm.name) != nullptr; }))
+      names.push_back(arm.name);
+  }
+  for (const Figures& figures : all) {
+    for (const auto& member : figures.theirs->items()) {
+      const bool known = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+        return lower(name) == lower(member.key());
+      });
+      if (!known) names.push_back(member.key());
+    }
+  }
+  return names;
+}
+
+std::string html_of(const Table& table) {
+  return table.rows.empty() ? "" : html_table(table.head, table.rows, table.text_columns);
 }
 
 }  // namespace
 
+std::string scaled_down(const Result& result) {
+  const Json* theirs = setup_of_paper(result);
+  if (theirs == nullptr) return {};
+  std::vector<std::string> parts;
+  for (const auto& member : theirs->items()) {
+    const auto found = result.setup.find(member.key());
+    if (found == result.setup.end() || !falls_short(member.value(), *found)) continue;
+    parts.push_back(fmt::format("{} {} instead of {}", key_words(member.key()), counted(*found),
+                                counted(member.value())));
+  }
+  return parts.empty() ? "" : fmt::format("Scaled down from the paper's set-up: {}.", join(parts, ", "));
+}
+
+Table paper_figures(const Result& result) {
+  Table table{{"arm"}, {}, 1};
+  const std::vector<Figures> all = figures_of(result);
+  for (const std::string& name : arms_of(result, all)) table.rows.push_back({name});
+  for (const auto& [key, theirs] : all) {
+    const bool comparable = ours(key, nullptr).has_value();
+    table.head.push_back(key_words(key) + (comparable ? ": paper" : ""));
+    if (comparable) table.head.emplace_back("ours");
+    for (std::vector<std::string>& row : table.rows) {
+      const Json* figure = named(*theirs, row.front());
+      row.push_back(figure == nullptr ? "–" : plain_value(*figure));
+      if (comparable) row.push_back(*ours(key, arm_called(result, row.front())));
+    }
+  }
+  return table;
+}
+
 std::string paper_section(const Result& result, const Answer& answer) {
   if (!result.paper.is_object() || result.paper.empty()) return {};
+  const Json* theirs = setup_of_paper(result);
   Json rest = Json::object();
-  std::string tables;
   for (const auto& member : result.paper.items()) {
-    if (is_keyed_by_arms(result, member.value())) {
-      tables += beside_ours(result, member.key(), member.value());
-    } else {
+    if (!is_setup(member.key(), member.value()) && !is_keyed_by_arms(result, member.value()))
       rest[member.key()] = member.value();
-    }
   }
   std::string out =
       "<h2>The paper beside ours</h2>\n<div class=\"columns\">\n<section class=\"says\">\n<h3>Paper</h3>\n";
   if (!rest.empty()) out += generic_html(rest);
-  out += fmt::format("</section>\n<section>\n<h3>Ours</h3>\n<p>{}</p>\n",
-                     escape_markup(answer.sentences.front()));
-  if (!result.note.empty()) out += fmt::format("<p class=\"faint\">{}</p>\n", escape_markup(result.note));
-  return out + "</section>\n</div>\n" + tables;
+  out += "</section>\n<section>\n<h3>Ours</h3>\n" + paragraph(answer.sentences.front());
+  const std::string less = scaled_down(result);
+  if (!less.empty()) out += paragraph(less);
+  if (!result.note.empty()) out += paragraph(result.note, "faint");
+  out += "</section>\n</div>\n" + html_of(paper_figures(result));
+  return theirs == nullptr ? out : out + html_of(setup_table(result, *theirs));
 }
 
 }  // namespace refnorm::report

@@ -8,6 +8,7 @@
 #include <refnorm/data/fetch.h>
 
 #include "tests/base/helpers.h"
+#include "tests/data/stamp_files.h"
 
 namespace refnorm::data {
 namespace {
@@ -182,16 +183,90 @@ TEST_F(FetchTest, AScratchFolderThatIsNotThere) {
                        "no temporary folder"));
 }
 
+/// Sets that are made of stamps, two categories of them in a folder.
+class MadeTest : public ::testing::Test {
+ protected:
+  MadeTest() {
+    testing::put_stamps(stamps_, {"birds", "trees"}, 30);
+    options_.scratch = root_.path();
+    options_.from = stamps_.path();
+  }
+  fs::path target() const { return root_.path() / "deep" / "target"; }
+
+  TemporaryFolder stamps_, root_;
+  FetchOptions options_;
+};
+
+TEST_F(MadeTest, AppearsWholeAndIsKeptWhileTheSameIsAsked) {
+  const FetchResult result = fetch_dataset("tuxpaint", target() / "", options_);
+  EXPECT_EQ(result.summary(),
+            "tuxpaint: train, val in " + target().string() + ", from " + stamps_.path().string());
+  EXPECT_EQ(std::distance(fs::directory_iterator(target()), {}), 3);
+  EXPECT_EQ(std::distance(fs::directory_iterator(target().parent_path()), {}), 1);
+  const auto written = fs::last_write_time(target() / "about.json");
+  const FetchResult again = fetch_dataset("tuxpaint", target(), options_);
+  EXPECT_EQ(again.summary(), "tuxpaint: already complete in " + target().string());
+  EXPECT_EQ(fs::last_write_time(target() / "about.json"), written);
+}
+
+TEST_F(MadeTest, OtherOptionsReplaceIt) {
+  options_.scenes = SceneSetOptions{1, 3, 2, 80, false};
+  fetch_dataset("tuxpaint-coco", target(), options_);
+  EXPECT_TRUE(fs::exists(target() / "train/000003.jpg"));
+  options_.scenes->train = 2;
+  EXPECT_EQ(fetch_dataset("tuxpaint-coco", target(), options_).written,
+            (std::vector<std::string>{"train", "val", "annotations"}));
+  EXPECT_FALSE(fs::exists(target() / "train/000003.jpg"));
+  EXPECT_TRUE(fs::exists(target() / "train/000002.jpg"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(target().parent_path()), {}), 1);
+}
+
+TEST_F(MadeTest, AFolderWithOtherThingsIsLeftAlone) {
+  fs::create_directories(target());
+  write_file(target() / "thesis.txt", "mine");
+  EXPECT_TRUE(contains(user_error_of([&] { fetch_dataset("tuxpaint", target(), options_); }),
+                       "target: has other files in it"));
+  EXPECT_EQ(read_file(target() / "thesis.txt"), "mine");
+  write_file(target() / "about.json", "[1]");
+  EXPECT_TRUE(contains(user_error_of([&] { fetch_dataset("tuxpaint", target(), options_); }),
+                       "about.json: is not of a data set"));
+}
+
+TEST_F(MadeTest, AStampThatCannotBeReadLeavesNothing) {
+  write_file(stamps_ / "trees/even/4.png", "no picture");
+  const std::string message = message_of<Error>([&] { fetch_dataset("tuxpaint", target(), options_); });
+  EXPECT_TRUE(contains(message, "4.png: is not a picture")) << message;
+  EXPECT_FALSE(fs::exists(target()));
+  EXPECT_TRUE(fs::is_empty(target().parent_path()));
+}
+
+TEST_F(MadeTest, WithoutStampsThePackageIsNamed) {
+  options_.from = root_ / "none";
+  const std::string message = message_of<Error>([&] { fetch_dataset("tuxpaint-coco", target(), options_); });
+  EXPECT_TRUE(contains(message, "/none: not on this machine")) << message;
+  EXPECT_TRUE(contains(message, "install Debian's package tuxpaint-stamps-default")) << message;
+}
+
+TEST_F(MadeTest, ScenesAreOfOneSetOnly) {
+  options_.scenes = SceneSetOptions{};
+  EXPECT_TRUE(contains(user_error_of([&] { fetch_dataset("tuxpaint", target(), options_); }),
+                       "tuxpaint: is no set of drawn scenes"));
+}
+
 TEST(KnownDatasets, AreDescribedAndFoundByName) {
   EXPECT_EQ(&find_dataset("mnist"), &known_datasets().front());
   EXPECT_TRUE(contains(user_error_of([] { find_dataset("mnits"); }),
                        "mnits: no such data set, did you mean 'mnist'?"));
-  EXPECT_TRUE(
-      contains(user_error_of([] { fetch_dataset("x\ny", "/tmp"); }), "known are: mnist, fashion-mnist"));
+  EXPECT_TRUE(contains(user_error_of([] { fetch_dataset("x\ny", "/tmp"); }),
+                       "known are: mnist, fashion-mnist, tuxpaint"));
   for (const Dataset& dataset : known_datasets()) {
     for (const std::string& text : {dataset.name, dataset.description, dataset.origin, dataset.license}) {
       EXPECT_FALSE(text.empty());
       EXPECT_FALSE(contains(text, "\n"));
+    }
+    if (dataset.made != MadeInto::kNothing) {
+      EXPECT_TRUE(dataset.files.empty());
+      continue;
     }
     std::set<std::string> hashes;
     for (const DatasetFile& file : dataset.files) {

@@ -4,7 +4,10 @@
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/random.h>
+#include <refnorm/report/answer_table.h>
 #include <refnorm/report/html.h>
+#include <refnorm/report/markup.h>
+#include <refnorm/report/paper.h>
 #include <refnorm/report/report.h>
 
 #include "tests/base/helpers.h"
@@ -168,13 +171,45 @@ TEST(Paper, OurFiguresStandBesideTheirsWhereTheNameSaysWhich) {
   Json json = document();
   json["paper"] = {{"train_error_pct", {{"bn", 26.3}}},
                    {"test_error_pct", {{"BN", 28.6}, {"LN", 33.2}}},
-                   {"box AP", {{"BN", 36.5}}}};
+                   {"box AP", {{"RBN", 37}, {"BN", 36.5}}}};
   const Result result = parse_result(json, "r");
+  const Table table = paper_figures(result);
+  EXPECT_EQ(table.head, (std::vector<std::string>{"arm", "train error %: paper", "ours",
+                                                  "test error %: paper", "ours", "box AP"}));
+  ASSERT_EQ(table.rows.size(), 3U);
+  const std::string test = with_interval(result.arms[0].test_error);
+  EXPECT_EQ(table.rows[0], (std::vector<std::string>{"BN", "26.3", "0.25", "28.6", test, "36.5"}));
+  EXPECT_EQ(table.rows[1].front(), "RBN");
+  EXPECT_EQ(table.rows[1].back(), "37");
+  EXPECT_EQ(table.rows[2], (std::vector<std::string>{"LN", "–", "–", "33.2", "–", "–"}));
   const std::string section = paper_section(result, answer(result));
   EXPECT_EQ(markup_fault(section), "");
-  EXPECT_TRUE(contains(section, "<td class=\"words\">bn</td><td>26.3</td><td>0.25</td>")) << section;
-  EXPECT_TRUE(contains(section, "<td class=\"words\">LN</td><td>33.2</td><td>–</td>")) << section;
-  EXPECT_TRUE(contains(section, "<td class=\"words\">BN</td><td>36.5</td></tr>")) << section;
+  EXPECT_TRUE(contains(section, "<td class=\"words\">BN</td><td>26.3</td><td>0.25</td><td>28.6</td>"))
+      << section;
+  EXPECT_TRUE(contains(markdown_table(result, answer(result)), "| LN | – | – | 33.2 | – | – |"));
+}
+
+TEST(Paper, ASmallerSetUpIsSaidAtTheTopAndBesideTheFigures) {
+  Json json = document();
+  json["paper"] = {
+      {"test_error_pct", {{"BN", 28.6}}},
+      {"setup", {{"model", "resnet50"}, {"training_samples", 1281167}, {"batch_size", 128}, {"gpus", 8}}}};
+  json["setup"] = {{"model", "resnet50"}, {"training_samples", 558}, {"batch_size", 128}};
+  const Result small = parse_result(json, "r");
+  const std::string said = "Scaled down from the paper's set-up: training samples 558 instead of 1,281,167.";
+  EXPECT_EQ(scaled_down(small), said);
+  const std::string page = html_page(small, answer(small), "");
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_LT(page.find("training samples 558 instead"), page.find("<h2>Test error"));
+  EXPECT_TRUE(contains(page, "<td class=\"words\">gpus</td><td>8</td><td>–</td>")) << page;
+  EXPECT_TRUE(contains(page, "<td class=\"words\">batch size</td><td>128</td><td>128</td>"));
+  EXPECT_TRUE(contains(markdown_table(small, answer(small)), escape_markdown(said)));
+  // 10,000 held out of so many do not make it another set-up; another network does.
+  json["setup"] = {{"model", "resnet50"}, {"training_samples", 1271167}, {"batch_size", 256}};
+  EXPECT_EQ(scaled_down(parse_result(json, "r")), "");
+  json["setup"]["model"] = "resnet18";
+  EXPECT_EQ(scaled_down(parse_result(json, "r")),
+            "Scaled down from the paper's set-up: model resnet18 instead of resnet50.");
 }
 
 TEST(Paper, MissingIsNoSection) {
