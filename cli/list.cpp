@@ -5,6 +5,7 @@
 #include <refnorm/data/domains.h>
 #include <refnorm/data/fetch.h>
 #include <refnorm/data/sampler.h>
+#include <refnorm/experiment/detection_build.h>
 #include <refnorm/models/classifier.h>
 #include <refnorm/norms/norm_spec.h>
 
@@ -44,6 +45,14 @@ Answer named(const Kinds& kinds) {
   return answer;
 }
 
+Answer models() {
+  Answer answer = named(refnorm::models::model_kinds());
+  const Answer detectors = named(experiment::detector_kinds());
+  for (const Json& one : detectors.json) answer.json.push_back(one);
+  answer.text += detectors.text;
+  return answer;
+}
+
 Answer datasets() {
   Answer answer{Json::array(), "", 0};
   for (const auto& set : data::known_datasets()) {
@@ -57,6 +66,11 @@ Answer datasets() {
   answer.json.push_back(
       {{"name", "folder"}, {"what", what}, {"origin", "yours, nothing to fetch"}, {"license", "theirs"}});
   answer.text += fmt::format("folder  {}\n    origin: yours, there is nothing to fetch\n", what);
+  const std::string coco =
+      "pictures with objects, as COCO's lie on a disk: PATH/annotations/instances_NAME.json and PATH/NAME/PICTURE";
+  answer.json.push_back(
+      {{"name", "coco"}, {"what", coco}, {"origin", "COCO's or yours, nothing to fetch"}, {"license", "theirs"}});
+  answer.text += fmt::format("coco  {}\n    origin: COCO's or yours, there is nothing to fetch\n", coco);
   return answer;
 }
 
@@ -71,7 +85,7 @@ Command list_command(CLI::App& parent) {
       ->type_name("WHAT");
   return {app, [what] {
             if (*what == "norms") return norms();
-            if (*what == "models") return named(models::model_kinds());
+            if (*what == "models") return models();
             if (*what == "datasets") return datasets();
             if (*what == "domains") return named(data::domain_kinds());
             return named(data::sampler_kinds());

@@ -1,12 +1,9 @@
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
@@ -17,6 +14,8 @@
 #include <refnorm/experiment/run_predictor.h>
 
 #include "command.h"
+#include "predict_objects.h"
+#include "quiet_standard_error.h"
 
 namespace refnorm::cli {
 namespace {
@@ -29,29 +28,10 @@ struct Arguments {
   std::int64_t top = 3;
   bool invert = false;
   std::string draw;
+  double score = 0.5;
+  std::string results, annotations;
   std::string statistics;
   experiment::TrainedRequest request;
-};
-
-/// The decoders of pictures write warnings of their own there, of which each one that matters is an error of
-/// ours.
-class QuietStandardError {
- public:
-  QuietStandardError() : kept_(dup(STDERR_FILENO)), nowhere_(open("/dev/null", O_WRONLY | O_CLOEXEC)) {
-    std::fflush(stderr);
-    if (kept_ >= 0 && nowhere_ >= 0) dup2(nowhere_, STDERR_FILENO);
-  }
-  ~QuietStandardError() {
-    if (kept_ >= 0) dup2(kept_, STDERR_FILENO);
-    for (const int file : {kept_, nowhere_}) {
-      if (file >= 0) close(file);
-    }
-  }
-  QuietStandardError(const QuietStandardError&) = delete;
-  QuietStandardError& operator=(const QuietStandardError&) = delete;
-
- private:
-  int kept_, nowhere_;
 };
 
 std::unique_ptr<deploy::Predictor> load_predictor(const Arguments& arguments) {
@@ -131,9 +111,26 @@ std::optional<data::Picture> read_or_complain(const std::string& image, Json& en
   return std::nullopt;
 }
 
-Answer predict(const Arguments& arguments) {
+/// Options that say nothing to a network of this kind are errors, rather than ignored.
+void reject_options(const CLI::App& app, std::initializer_list<const char*> options, const std::string& what) {
+  for (const char* option : options) {
+    if (app.count(option) > 0) user_error("{}: is of networks that {}", option, what);
+  }
+}
+
+Answer predict(const Arguments& arguments, const CLI::App& app) {
   std::vector<fs::path> drawn;
   if (!arguments.draw.empty()) drawn = drawn_files(arguments.draw, arguments.images);
+  if (fs::is_directory(arguments.model) && experiment::is_detection_run(arguments.model)) {
+    reject_options(app, {"--top", "--invert", "--data"}, "score classes; this run's detects objects");
+    if (arguments.results.empty() && !arguments.annotations.empty())
+      user_error("--annotations: gives the results' image ids, and there is no --results");
+    ObjectsRequest request{arguments.model,       arguments.images,  {}, arguments.score, arguments.results,
+                           arguments.annotations, arguments.statistics, arguments.request};
+    for (const fs::path& file : drawn) request.drawn.push_back(file.string());
+    return predict_objects(request);
+  }
+  reject_options(app, {"--score", "--results", "--annotations"}, "detect objects; this one scores classes");
   const auto predictor = load_predictor(arguments);
   for (const std::string& assumed : predictor->assumptions()) fmt::print(stderr, "{}\n", assumed);
   if (!arguments.draw.empty()) make_folder(arguments.draw);
@@ -161,7 +158,7 @@ Answer predict(const Arguments& arguments) {
 
 Command predict_command(CLI::App& parent) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* app = parent.add_subcommand("predict", "Classes of pictures, by a trained run or an ONNX file");
+  CLI::App* app = parent.add_subcommand("predict", "Classes of pictures, or objects in them, by a trained run or an ONNX file");
   app->add_option("model", arguments->model, "A run folder, as refnorm train leaves it, or an .onnx file")
       ->required()
       ->type_name("RUN|FILE.onnx");
@@ -175,8 +172,21 @@ Command predict_command(CLI::App& parent) {
       "--invert", arguments->invert,
       "Show the network the negatives, such as dark digits on white paper to one trained on MNIST, whose "
       "digits are light on dark");
-  app->add_option("--draw", arguments->draw, "Folder for the pictures with their classes written below")
+  app->add_option("--draw", arguments->draw,
+                  "Folder for the pictures with their classes written below, or with boxes, masks and names of "
+                  "what was found in them")
       ->type_name("DIR");
+  app->add_option("--score", arguments->score,
+                  "Of a network that detects objects: show those with at least this score (default: 0.5)")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("S");
+  app->add_option("--results", arguments->results,
+                  "Of the same: write all that was found to this file, in COCO's results format")
+      ->type_name("FILE.json");
+  app->add_option("--annotations", arguments->annotations,
+                  "The annotations whose image ids --results has, by the pictures' file names (default: 1, 2, ... in "
+                  "the pictures' order)")
+      ->type_name("FILE.json");
   app->add_option(
          "--statistics", arguments->statistics,
          "Of a run: running, the moving averages of training; or population, Algorithm 3's (default)")
@@ -192,7 +202,7 @@ Command predict_command(CLI::App& parent) {
   add_threads(*app, arguments->request.threads,
               "Threads to compute with (default: the run's; all cores for a file)");
   add_device(*app, arguments->request.device);
-  return {app, [arguments] { return predict(*arguments); }};
+  return {app, [arguments, app] { return predict(*arguments, *app); }};
 }
 
 }  // namespace refnorm::cli

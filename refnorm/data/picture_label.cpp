@@ -3,51 +3,16 @@
 #include <vector>
 
 #include <opencv2/core.hpp>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include <refnorm/base/error.h>
+#include <refnorm/data/picture_canvas.h>
 #include <refnorm/data/picture_label.h>
 
 namespace refnorm::data {
 namespace {
 
-constexpr int kReadableSide = 224;  // shorter sides are enlarged to it
-constexpr int kLongestSide = 4096;  // and not beyond this one
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 constexpr double kSmallestText = 0.45;  // of the font's own size; below, strokes run together
-
-cv::Mat to_bytes(const Picture& picture) {
-  const cv::Mat values(static_cast<int>(picture.height), static_cast<int>(picture.width),
-                       CV_MAKETYPE(CV_32F, static_cast<int>(picture.channels)),
-                       const_cast<float*>(picture.values.data()));
-  cv::Mat bytes;
-  values.convertTo(bytes, CV_8U, 255);
-  cv::Mat bgr;
-  cv::cvtColor(bytes, bgr, picture.channels == 1 ? cv::COLOR_GRAY2BGR : cv::COLOR_RGB2BGR);
-  return bgr;
-}
-
-cv::Mat enlarged(const cv::Mat& pixels) {
-  const int shorter = std::min(pixels.rows, pixels.cols);
-  const int longer = std::max(pixels.rows, pixels.cols);
-  const int factor = std::min((kReadableSide + shorter - 1) / shorter, kLongestSide / longer);
-  if (factor <= 1) return pixels;
-  cv::Mat out;
-  cv::resize(pixels, out, {}, factor, factor, cv::INTER_NEAREST);
-  return out;
-}
-
-/// One '?' for each character that is not ASCII, however many bytes it takes, and for control characters.
-std::string drawable(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if ((code & 0xc0) == 0x80) continue;  // goes on with a character of several bytes
-    out += code >= 0x20 && code < 0x7f ? c : '?';
-  }
-  return out;
-}
 
 struct Line {
   std::string text;
@@ -81,7 +46,7 @@ Line fitted(const std::string& label, const std::string& detail, int width, int 
 }  // namespace
 
 std::string labelled_png(const Picture& picture, const std::string& label, const std::string& detail) {
-  const cv::Mat pixels = enlarged(to_bytes(picture));
+  const cv::Mat pixels = to_canvas(picture, canvas_factor(picture));
   const int width = std::max(pixels.cols, kReadableSide);
   const int margin = std::max(6, width / 50);
   const std::string behind = detail.empty() ? "" : "  " + drawable(detail);
@@ -92,9 +57,7 @@ std::string labelled_png(const Picture& picture, const std::string& label, const
   pixels.copyTo(canvas(cv::Rect((width - pixels.cols) / 2, 0, pixels.cols, pixels.rows)));
   cv::putText(canvas, line.text, {margin, pixels.rows + margin + line.size.height}, kFont, line.scale,
               cv::Scalar(255, 255, 255), line.thickness, cv::LINE_AA);
-  std::vector<unsigned char> png;
-  if (!cv::imencode(".png", canvas, png)) fail("a labelled picture cannot be encoded as PNG");
-  return {png.begin(), png.end()};
+  return to_png(canvas);
 }
 
 }  // namespace refnorm::data

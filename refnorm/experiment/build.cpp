@@ -17,6 +17,7 @@
 #include <refnorm/data/loader.h>
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/data_sets.h>
+#include <refnorm/experiment/detection_build.h>
 #include <refnorm/experiment/version.h>
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/ops/instruction_set.h>
@@ -67,6 +68,7 @@ double multiplications(const Recipe& recipe) {
 constexpr double kMultiplicationsOfAThread = 0.65e9;
 
 std::int64_t threads_for(const Recipe& recipe) {
+  if (is_detection(recipe)) return core_count();
   const double wanted = multiplications(recipe) / kMultiplicationsOfAThread;
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 1, core_count());
 }
@@ -85,6 +87,10 @@ data::StepPlan step_plan(const Recipe& recipe, const data::Sampler& sampler) {
   if (plan.steps_per_epoch() == 0)
     user_error("train.accumulate: {} batches a step, an epoch has {}", plan.per_step, plan.batches_per_epoch);
   return plan;
+}
+
+std::string weights_of(const Recipe& recipe) {
+  return recipe.arms.at(0).weights.value_or(recipe.model.weights);
 }
 
 std::int64_t core_count() {
@@ -122,6 +128,8 @@ torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettin
 
 data::Splits load_splits(const Recipe& recipe) {
   const DataSettings& wanted = recipe.data;
+  if (wanted.kind == "coco")
+    user_error("data.kind: 'coco' is of pictures with objects, {} scores classes", recipe.model.kind);
   if (!wanted.domains.empty() && !wanted.groups.empty())
     user_error("data.groups: cannot be given together with data.domains: a sample is in one or the other");
   data::TrainAndTest sets = load_data(recipe);
@@ -147,10 +155,10 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
                                              static_cast<std::int64_t>(splits_.train->class_names().size()),
                                              splits_.train->side()});
   model_->initialize(seed);
-  if (!recipe.model.weights.empty()) {
-    Safetensors weights = read_weights(recipe.model.weights);
+  if (const std::string file = weights_of(recipe); !file.empty()) {
+    Safetensors weights = read_weights(file);
     model_->adopt_names(weights);
-    train::load_weights(*model_, weights, recipe.model.weights);
+    train::load_weights(*model_, weights, file);
   }
   compute_.place(*model_);
   const auto model = model_;

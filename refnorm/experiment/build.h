@@ -25,6 +25,9 @@ train::Compute compute_of(const Recipe& recipe);
 /// Which batches make a step. Throws UserError where the data do not fill one.
 data::StepPlan step_plan(const Recipe& recipe, const data::Sampler& sampler);
 
+/// The file that training of the recipe's one arm starts from; empty: none.
+std::string weights_of(const Recipe& recipe);
+
 /// At least one.
 std::int64_t core_count();
 

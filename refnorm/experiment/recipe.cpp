@@ -169,9 +169,11 @@ void read_arms(const toml::table& table, Recipe& recipe, const std::string& wher
         read_norm(reader, where, at, value, arm.norm);
       } else if (name == "lr") {
         reader.read(at + ".lr", value, arm.lr.emplace(), at_least(0));
+      } else if (name == "weights") {
+        reader.read(at + ".weights", value, arm.weights.emplace(), {});
       } else {
         user_error("{}: '{}.{}' is not a key of a recipe{}", where, at, printable(name),
-                   suggestion(name, {"name", "norm", "lr"}));
+                   suggestion(name, {"name", "norm", "lr", "weights"}));
       }
     }
     if (arm.norm.empty()) user_error("{}: {} has no norm, expected such as norm = \"rbn\"", where, at);

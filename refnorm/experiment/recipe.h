@@ -27,11 +27,30 @@ struct DataSettings {
   double erase = 0;
   std::string on_error = "stop";
   std::int64_t workers = -1;  ///< threads that make batches ahead; -1: as many as suit the data
+  /// Of pictures with objects: which of the annotations, "train2017" for annotations/instances_train2017.json
+  /// and the pictures in train2017/; empty: the only ones that begin so.
+  std::string train, val;
+  std::int64_t short_side = 800, long_side = 1333;
+  std::string empty = "drop";  ///< training pictures without objects
 };
 
 struct ModelSettings {
   std::string kind = "lenet5";
   std::string weights;  ///< a file that training starts from; empty: drawn at random
+};
+
+/// Of networks that detect objects.
+struct DetectionSettings {
+  std::int64_t frozen_stages = 2;
+  std::string region_norm;         ///< of conv5 on regions; empty: the arm's
+  std::string head_norm = "none";  ///< of the heads
+  std::vector<double> anchor_sizes{32, 64, 128, 256, 512};
+  std::int64_t anchors = 256, regions = 512;  ///< that a picture is learned from
+  std::int64_t proposals_before = 12000, proposals = 2000;
+  std::int64_t test_proposals_before = 6000, test_proposals = 1000;
+  std::int64_t mask_channels = 256;
+  double score = 0.05, suppress = 0.5;
+  std::int64_t most = 100;
 };
 
 struct SamplerSettings {
@@ -51,7 +70,8 @@ struct PopulationSettings {
 struct ArmSettings {
   std::string name;
   std::string norm;
-  std::optional<double> lr;  ///< in place of train.lr
+  std::optional<double> lr;            ///< in place of train.lr
+  std::optional<std::string> weights;  ///< in place of model.weights
 };
 
 struct RunSettings {
@@ -99,6 +119,7 @@ struct Recipe {
   std::string note;  ///< what a reader of the results must know, such as that the run is shortened
   DataSettings data;
   ModelSettings model;
+  DetectionSettings detection;
   train::TrainSettings train;
   SamplerSettings sampler;
   ReferenceSettings reference;

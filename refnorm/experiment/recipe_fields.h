@@ -29,7 +29,7 @@ template <class AnyRecipe, class Visit>
 void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("", "name", recipe.name, Allowed{});
   visit("", "note", recipe.note, Allowed{});
-  visit("data", "kind", recipe.data.kind, one_of({"mnist", "fashion-mnist", "folder"}));
+  visit("data", "kind", recipe.data.kind, one_of({"mnist", "fashion-mnist", "folder", "coco"}));
   visit("data", "path", recipe.data.path, Allowed{});
   visit("data", "validation", recipe.data.validation, at_least(0));
   visit("data", "samples", recipe.data.samples, at_least(0));
@@ -47,8 +47,27 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("data", "erase", recipe.data.erase, between(0, 1));
   visit("data", "on_error", recipe.data.on_error, one_of({"stop", "skip"}));
   visit("data", "workers", recipe.data.workers, between(-1, 256));
+  visit("data", "train", recipe.data.train, Allowed{});
+  visit("data", "val", recipe.data.val, Allowed{});
+  visit("data", "short_side", recipe.data.short_side, between(1, 8192));
+  visit("data", "long_side", recipe.data.long_side, between(1, 8192));
+  visit("data", "empty", recipe.data.empty, one_of({"drop", "keep"}));
   visit("model", "kind", recipe.model.kind, Allowed{});
   visit("model", "weights", recipe.model.weights, Allowed{});
+  visit("detection", "frozen_stages", recipe.detection.frozen_stages, between(0, 4));
+  visit("detection", "region_norm", recipe.detection.region_norm, Allowed{});
+  visit("detection", "head_norm", recipe.detection.head_norm, Allowed{});
+  visit("detection", "anchor_sizes", recipe.detection.anchor_sizes, between(1, 1e5));
+  visit("detection", "anchors", recipe.detection.anchors, between(2, 1e5));
+  visit("detection", "regions", recipe.detection.regions, between(1, 1e5));
+  visit("detection", "proposals_before", recipe.detection.proposals_before, between(1, 1e6));
+  visit("detection", "proposals", recipe.detection.proposals, between(1, 1e6));
+  visit("detection", "test_proposals_before", recipe.detection.test_proposals_before, between(1, 1e6));
+  visit("detection", "test_proposals", recipe.detection.test_proposals, between(1, 1e6));
+  visit("detection", "mask_channels", recipe.detection.mask_channels, between(1, 1e5));
+  visit("detection", "score", recipe.detection.score, between(0, 1));
+  visit("detection", "suppress", recipe.detection.suppress, between(0, 1));
+  visit("detection", "most", recipe.detection.most, between(1, 1e5));
   visit("train", "epochs", recipe.train.epochs, between(1, 1e6));
   visit("train", "batch_size", recipe.train.batch_size, between(1, 1e6));
   visit("train", "optimizer", recipe.train.optimizer, one_of({"sgd"}));

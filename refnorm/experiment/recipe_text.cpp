@@ -82,6 +82,7 @@ std::string to_toml(const Recipe& recipe) {
   for (const ArmSettings& arm : recipe.arms) {
     out += "\n[[arm]]\nname = " + quoted(arm.name) + "\nnorm = " + quoted(arm.norm) + "\n";
     if (arm.lr) out += "lr = " + written(*arm.lr) + "\n";
+    if (arm.weights) out += "weights = " + quoted(*arm.weights) + "\n";
   }
   if (!recipe.axes.empty()) out += "\n[sweep]\n";
   for (const Axis& axis : recipe.axes) out += axis.key + " = [" + join(axis.values, ", ") + "]\n";

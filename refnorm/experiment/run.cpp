@@ -7,6 +7,7 @@
 #include <refnorm/base/progress.h>
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/build.h>
+#include <refnorm/experiment/detection_predictor.h>
 #include <refnorm/experiment/run.h>
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/experiment/unreadable.h>
@@ -191,6 +192,7 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
 }
 
 Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
+  if (is_detection_run(folder)) return evaluate_detector(folder, request.of, request.statistics);
   const TrainedRun run = load_trained(folder, request.of);
   PopulationStatistics population;
   if (request.statistics.empty() || request.statistics == "population") population = run.population();

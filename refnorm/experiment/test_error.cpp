@@ -59,6 +59,7 @@ PopulationStatistics read_population(const std::filesystem::path& file, const to
   const Safetensors content = read_safetensors(file, Checksum::kRequired);
   PopulationStatistics population;
   for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(const_cast<torch::nn::Module&>(model))) {
+    if (layer->kept_frozen()) continue;
     for (const PopulationReading reading : kPopulationReadings) {
       const auto load = [&, &layer_name = name](const char* what) {
         const std::string entry = entry_name(layer_name, reading, what);

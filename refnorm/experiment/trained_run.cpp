@@ -1,6 +1,7 @@
 #include <torch/torch.h>
 
 #include <refnorm/base/error.h>
+#include <refnorm/experiment/detection_build.h>
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/experiment/trained_run.h>
 #include <refnorm/train/autocast.h>
@@ -16,6 +17,12 @@ namespace fs = std::filesystem;
 void refresh_reference(Assembly& assembly) {
   const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
   assembly.reference().refresh();
+}
+
+Recipe recipe_of_run(const fs::path& folder) {
+  if (!fs::exists(folder / "config.toml"))
+    user_error("{}: not a run folder, it has no config.toml", folder.string());
+  return read_recipe(folder / "config.toml");
 }
 
 }  // namespace
@@ -39,14 +46,17 @@ PopulationStatistics TrainedRun::population() const {
   return stored.empty() ? collect_population(*assembly, recipe) : stored;
 }
 
+bool is_detection_run(const fs::path& folder) {
+  return is_detection(recipe_of_run(folder));
+}
+
 Recipe open_run(const fs::path& folder, const TrainedRequest& request) {
-  if (!fs::exists(folder / "config.toml"))
-    user_error("{}: not a run folder, it has no config.toml", folder.string());
-  Recipe recipe = read_recipe(folder / "config.toml");
+  Recipe recipe = recipe_of_run(folder);
   if (request.threads > 0) recipe.run.threads = request.threads;
   if (!request.data_path.empty()) recipe.data.path = request.data_path;
   if (!request.device.empty()) recipe.run.device = request.device;
   recipe.model.weights.clear();  // only training starts from them
+  recipe.arms.at(0).weights.reset();
   prepare_process(recipe);
   const fs::path checkpoint = folder / request.checkpoint;
   if (!train::has_checkpoint(checkpoint))
@@ -55,6 +65,8 @@ Recipe open_run(const fs::path& folder, const TrainedRequest& request) {
 }
 
 TrainedRun load_trained(const fs::path& folder, const TrainedRequest& request) {
+  if (is_detection_run(folder))
+    user_error("{}: its network detects objects, expected one that scores classes", folder.string());
   const Recipe recipe = open_run(folder, request);
   TrainedRun run{recipe, std::make_unique<Assembly>(recipe), folder, request.checkpoint};
   train::load_checkpoint_model(folder / request.checkpoint, *run.assembly->network().module);

@@ -30,6 +30,9 @@ struct TrainedRun {
   std::string checkpoint;
 };
 
+/// Whether the folder holds a run of a network that detects objects. Throws UserError where it holds no run.
+bool is_detection_run(const std::filesystem::path& folder);
+
 /// The recipe of a run folder as the request changes it, with this process made ready to compute by it.
 /// Throws UserError where the folder holds no run or no such checkpoint.
 Recipe open_run(const std::filesystem::path& folder, const TrainedRequest& request);

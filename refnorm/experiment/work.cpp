@@ -1,14 +1,16 @@
 #include <refnorm/experiment/classification_work.h>
+#include <refnorm/experiment/detection_work.h>
 #include <refnorm/experiment/work.h>
 
 namespace refnorm::experiment {
 
 std::unique_ptr<Work> make_work(const Recipe& recipe) {
+  if (is_detection(recipe)) return std::make_unique<DetectionWork>(recipe);
   return std::make_unique<ClassificationWork>(recipe);
 }
 
 Outline outline(const Recipe& recipe) {
-  return outline_of_classification(recipe);
+  return is_detection(recipe) ? outline_of_detection(recipe) : outline_of_classification(recipe);
 }
 
 }  // namespace refnorm::experiment

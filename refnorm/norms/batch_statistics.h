@@ -37,6 +37,10 @@ class BatchStatisticsLayer : public ChannelNorm {
     return statistics_ == Statistics::kRunning || statistics_ == Statistics::kPopulation;
   }
 
+  /// Whether it is as freeze() leaves it: by a stored statistic in any mode, and none is updated. What sets modes or
+  /// takes statistics for a while leaves such layers alone.
+  bool kept_frozen() const { return frozen() && !update_statistics_; }
+
   /// Whether running averages (and a moving reference) are updated by batches in train(). Default: true.
   void update_statistics(bool on) { update_statistics_ = on; }
   bool updates_statistics() const { return update_statistics_; }

@@ -62,6 +62,7 @@ struct PopulationPass::Watch {
 
 PopulationPass::PopulationPass(torch::nn::Module& model) {
   for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(model)) {
+    if (layer->kept_frozen()) continue;
     watches_.push_back(std::make_unique<Watch>(
         Watch{name, layer, layer->statistics(), layer->updates_statistics(), {}, {}}));
     Watch* watch = watches_.back().get();
@@ -94,6 +95,7 @@ PopulationStatistics PopulationPass::finish() const {
 void set_population(torch::nn::Module& model, const PopulationStatistics& population,
                     PopulationReading reading) {
   for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(model)) {
+    if (layer->kept_frozen()) continue;
     const auto found = population.find(name);
     if (found == population.end()) user_error("population statistics: none for layer '{}'", name);
     const LayerPopulation::Estimate& estimate = found->second[reading];

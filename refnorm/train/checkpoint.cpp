@@ -24,12 +24,15 @@ constexpr const char* kState = "state.safetensors";
 constexpr int kFormat = 1;
 
 Json to_json(const metrics::Tally& tally) {
-  return {{"samples", tally.samples}, {"correct", tally.correct}, {"loss_sum", tally.loss_sum}};
+  Json json{{"samples", tally.samples}, {"correct", tally.correct}, {"loss_sum", tally.loss_sum}};
+  if (!tally.part_sums.empty()) json["part_sums"] = tally.part_sums;
+  return json;
 }
 
 metrics::Tally tally_from(const Json& json) {
   return {json.at("samples").get<std::int64_t>(), json.at("correct").get<std::int64_t>(),
-          json.at("loss_sum").get<double>()};
+          json.at("loss_sum").get<double>(),
+          json.value("part_sums", std::map<std::string, double>())};
 }
 
 Json to_json(const RunState& state) {

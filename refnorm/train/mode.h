@@ -11,12 +11,13 @@
 
 namespace refnorm::train {
 
-/// Sets mode and statistics of a network, and puts them back.
+/// Sets mode and statistics of a network, but for norms that are frozen, and puts them back.
 class Mode {
  public:
   Mode(torch::nn::Module& module, bool training, Statistics statistics)
       : module_(module), training_before_(module.is_training()) {
     for (const auto& [name, layer] : find_layers<BatchStatisticsLayer>(module)) {
+      if (layer->kept_frozen()) continue;
       before_.emplace_back(layer, layer->statistics());
       layer->use_statistics(statistics);
     }
