@@ -9,10 +9,12 @@ namespace {
 std::string figures_in_words(const Json& result) {
   std::string out = "In percent:";
   for (const auto& [name, percent] : result.at("detection").items())
-    out += fmt::format("  {} {}", name, percent.is_null() ? "-" : fmt::format("{:.2f}", percent.get<double>()));
+    out +=
+        fmt::format("  {} {}", name, percent.is_null() ? "-" : fmt::format("{:.2f}", percent.get<double>()));
   out += "\n";
   for (const auto& [mode, error] : result.at("test_error_pct_by_statistics").items()) {
-    if (!error.is_null()) out += fmt::format("box AP with {} statistics: {:.2f} %\n", mode, 100 - error.get<double>());
+    if (!error.is_null())
+      out += fmt::format("box AP with {} statistics: {:.2f} %\n", mode, 100 - error.get<double>());
   }
   return out;
 }

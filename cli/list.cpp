@@ -67,9 +67,12 @@ Answer datasets() {
       {{"name", "folder"}, {"what", what}, {"origin", "yours, nothing to fetch"}, {"license", "theirs"}});
   answer.text += fmt::format("folder  {}\n    origin: yours, there is nothing to fetch\n", what);
   const std::string coco =
-      "pictures with objects, as COCO's lie on a disk: PATH/annotations/instances_NAME.json and PATH/NAME/PICTURE";
-  answer.json.push_back(
-      {{"name", "coco"}, {"what", coco}, {"origin", "COCO's or yours, nothing to fetch"}, {"license", "theirs"}});
+      "pictures with objects, as COCO's lie on a disk: PATH/annotations/instances_NAME.json and "
+      "PATH/NAME/PICTURE";
+  answer.json.push_back({{"name", "coco"},
+                         {"what", coco},
+                         {"origin", "COCO's or yours, nothing to fetch"},
+                         {"license", "theirs"}});
   answer.text += fmt::format("coco  {}\n    origin: COCO's or yours, there is nothing to fetch\n", coco);
   return answer;
 }

@@ -112,7 +112,8 @@ std::optional<data::Picture> read_or_complain(const std::string& image, Json& en
 }
 
 /// Options that say nothing to a network of this kind are errors, rather than ignored.
-void reject_options(const CLI::App& app, std::initializer_list<const char*> options, const std::string& what) {
+void reject_options(const CLI::App& app, std::initializer_list<const char*> options,
+                    const std::string& what) {
   for (const char* option : options) {
     if (app.count(option) > 0) user_error("{}: is of networks that {}", option, what);
   }
@@ -125,8 +126,9 @@ Answer predict(const Arguments& arguments, const CLI::App& app) {
     reject_options(app, {"--top", "--invert", "--data"}, "score classes; this run's detects objects");
     if (arguments.results.empty() && !arguments.annotations.empty())
       user_error("--annotations: gives the results' image ids, and there is no --results");
-    ObjectsRequest request{arguments.model,       arguments.images,  {}, arguments.score, arguments.results,
-                           arguments.annotations, arguments.statistics, arguments.request};
+    ObjectsRequest request{arguments.model,      arguments.images,  {},
+                           arguments.score,      arguments.results, arguments.annotations,
+                           arguments.statistics, arguments.request};
     for (const fs::path& file : drawn) request.drawn.push_back(file.string());
     return predict_objects(request);
   }
@@ -158,7 +160,8 @@ Answer predict(const Arguments& arguments, const CLI::App& app) {
 
 Command predict_command(CLI::App& parent) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* app = parent.add_subcommand("predict", "Classes of pictures, or objects in them, by a trained run or an ONNX file");
+  CLI::App* app = parent.add_subcommand(
+      "predict", "Classes of pictures, or objects in them, by a trained run or an ONNX file");
   app->add_option("model", arguments->model, "A run folder, as refnorm train leaves it, or an .onnx file")
       ->required()
       ->type_name("RUN|FILE.onnx");
@@ -172,9 +175,10 @@ Command predict_command(CLI::App& parent) {
       "--invert", arguments->invert,
       "Show the network the negatives, such as dark digits on white paper to one trained on MNIST, whose "
       "digits are light on dark");
-  app->add_option("--draw", arguments->draw,
-                  "Folder for the pictures with their classes written below, or with boxes, masks and names of "
-                  "what was found in them")
+  app->add_option(
+         "--draw", arguments->draw,
+         "Folder for the pictures with their classes written below, or with boxes, masks and names of "
+         "what was found in them")
       ->type_name("DIR");
   app->add_option("--score", arguments->score,
                   "Of a network that detects objects: show those with at least this score (default: 0.5)")
@@ -183,9 +187,10 @@ Command predict_command(CLI::App& parent) {
   app->add_option("--results", arguments->results,
                   "Of the same: write all that was found to this file, in COCO's results format")
       ->type_name("FILE.json");
-  app->add_option("--annotations", arguments->annotations,
-                  "The annotations whose image ids --results has, by the pictures' file names (default: 1, 2, ... in "
-                  "the pictures' order)")
+  app->add_option(
+         "--annotations", arguments->annotations,
+         "The annotations whose image ids --results has, by the pictures' file names (default: 1, 2, ... in "
+         "the pictures' order)")
       ->type_name("FILE.json");
   app->add_option(
          "--statistics", arguments->statistics,

@@ -46,7 +46,8 @@ Json entry_of(const data::CocoDetection& one, const std::string& name) {
 std::string in_words(const std::string& image, const Json& objects) {
   std::vector<std::string> words;
   for (const Json& object : objects)
-    words.push_back(fmt::format("{} ({:.2f})", object.at("class").get<std::string>(), object.at("score").get<double>()));
+    words.push_back(
+        fmt::format("{} ({:.2f})", object.at("class").get<std::string>(), object.at("score").get<double>()));
   return fmt::format("{}: {}\n", image, words.empty() ? "nothing" : join(words, ", "));
 }
 
@@ -81,7 +82,8 @@ Answer predict_objects(const ObjectsRequest& request) {
       all.insert(all.end(), found.begin(), found.end());
       std::erase_if(found, [&](const data::CocoDetection& one) { return one.score < request.score; });
       entry["objects"] = Json::array();
-      for (const data::CocoDetection& one : found) entry["objects"].push_back(entry_of(one, predictor.name(one.category_id)));
+      for (const data::CocoDetection& one : found)
+        entry["objects"].push_back(entry_of(one, predictor.name(one.category_id)));
       answer.text += in_words(image, entry["objects"]);
       if (!request.drawn.empty()) {
         if (i == 0) make_folder(fs::path(request.drawn[i]).parent_path());

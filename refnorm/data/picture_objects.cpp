@@ -14,9 +14,9 @@ namespace {
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 
 /// Blue, green, red; told apart on light and on dark.
-const std::array<cv::Scalar, 8> kColours{cv::Scalar(180, 119, 31),  cv::Scalar(14, 127, 255), cv::Scalar(44, 160, 44),
-                                         cv::Scalar(40, 39, 214),   cv::Scalar(189, 103, 148), cv::Scalar(75, 86, 140),
-                                         cv::Scalar(194, 119, 227), cv::Scalar(207, 190, 23)};
+const std::array<cv::Scalar, 8> kColours{
+    cv::Scalar(180, 119, 31),  cv::Scalar(14, 127, 255), cv::Scalar(44, 160, 44),   cv::Scalar(40, 39, 214),
+    cv::Scalar(189, 103, 148), cv::Scalar(75, 86, 140),  cv::Scalar(194, 119, 227), cv::Scalar(207, 190, 23)};
 
 void draw_mask(cv::Mat& canvas, const Rle& mask, const cv::Scalar& colour, int factor) {
   std::vector<std::uint8_t> pixels = decode_mask(mask);
@@ -39,7 +39,8 @@ void draw_label(cv::Mat& canvas, const std::string& label, cv::Point corner, con
   const int x = std::clamp(corner.x, 0, std::max(0, canvas.cols - size.width - 4));
   const int top = corner.y >= size.height + below + 2 ? corner.y - size.height - below - 2 : corner.y;
   cv::rectangle(canvas, {x, top}, {x + size.width + 4, top + size.height + below + 2}, colour, cv::FILLED);
-  cv::putText(canvas, label, {x + 2, top + size.height + 1}, kFont, scale, cv::Scalar(255, 255, 255), 1, cv::LINE_AA);
+  cv::putText(canvas, label, {x + 2, top + size.height + 1}, kFont, scale, cv::Scalar(255, 255, 255), 1,
+              cv::LINE_AA);
 }
 
 }  // namespace

@@ -16,9 +16,9 @@ struct DrawnObject {
   std::size_t colour = 0;     ///< objects of one number have one colour
 };
 
-/// The picture as a PNG file's bytes, with boxes, masks (their colour over half of the picture's, with an outline)
-/// and labels, the last object uppermost. Pictures whose shorter side is below 224 pixels are enlarged by a whole
-/// factor. Characters outside ASCII become '?', since the font has no others.
+/// The picture as a PNG file's bytes, with boxes, masks (their colour over half of the picture's, with an
+/// outline) and labels, the last object uppermost. Pictures whose shorter side is below 224 pixels are
+/// enlarged by a whole factor. Characters outside ASCII become '?', since the font has no others.
 std::string objects_png(const Picture& picture, const std::vector<DrawnObject>& objects);
 
 }  // namespace refnorm::data

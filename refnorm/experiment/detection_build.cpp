@@ -50,7 +50,8 @@ Half find_half(const fs::path& root, const std::string& begins, const std::strin
   }
   std::sort(found.begin(), found.end());
   if (found.empty())
-    user_error("{}: no instances_{}*.json there, expected a data set as COCO's lies on a disk", folder.string(), begins);
+    user_error("{}: no instances_{}*.json there, expected a data set as COCO's lies on a disk",
+               folder.string(), begins);
   if (found.size() > 1)
     user_error("{}: instances_{} are there, expected data.{} to say which", folder.string(),
                join(found, ".json, instances_") + ".json", begins);
@@ -59,7 +60,8 @@ Half find_half(const fs::path& root, const std::string& begins, const std::strin
 
 data::DetectionOptions set_options(const Recipe& recipe, bool training) {
   if (recipe.data.short_side > recipe.data.long_side)
-    user_error("data.short_side: {} is more than data.long_side, {}", recipe.data.short_side, recipe.data.long_side);
+    user_error("data.short_side: {} is more than data.long_side, {}", recipe.data.short_side,
+               recipe.data.long_side);
   data::DetectionOptions options;
   options.short_side = recipe.data.short_side;
   options.long_side = recipe.data.long_side;
@@ -94,7 +96,8 @@ data::CocoInstances chosen(const data::CocoInstances& all, std::vector<std::int6
 DetectionSplits split(const Recipe& recipe, const Half& half, data::CocoInstances all) {
   const auto count = static_cast<std::int64_t>(all.images.size());
   if (recipe.data.validation >= count)
-    user_error("data.validation: {} pictures, {} has {}", recipe.data.validation, half.annotations.string(), count);
+    user_error("data.validation: {} pictures, {} has {}", recipe.data.validation, half.annotations.string(),
+               count);
   std::vector<std::int64_t> order = RandomStream(0, "validation").permutation(count);
   const std::vector<std::int64_t> held(order.begin(), order.begin() + recipe.data.validation);
   order.erase(order.begin(), order.begin() + recipe.data.validation);
@@ -133,9 +136,11 @@ data::DetectionBatch reference_pictures(const data::DetectionSet& train, const R
 std::vector<DetectorKind> detector_kinds() {
   std::vector<DetectorKind> kinds;
   for (const std::int64_t depth : {50, 18, 34, 101}) {
-    kinds.push_back({fmt::format("{}r{}-c4", kDetectors, depth),
-                     fmt::format("boxes and masks of objects: conv4 of ResNet-{} as features, conv5 on each region", depth),
-                     "He et al. 2017, as Detectron's C4 model", depth});
+    kinds.push_back(
+        {fmt::format("{}r{}-c4", kDetectors, depth),
+         fmt::format("boxes and masks of objects: conv4 of ResNet-{} as features, conv5 on each region",
+                     depth),
+         "He et al. 2017, as Detectron's C4 model", depth});
   }
   return kinds;
 }
@@ -148,8 +153,8 @@ DetectionSplits load_detection_splits(const Recipe& recipe) {
   if (recipe.data.kind != "coco")
     user_error("data.kind: '{}', expected coco for {}", recipe.data.kind, recipe.model.kind);
   if (!recipe.data.domains.empty() || !recipe.data.groups.empty())
-    user_error("data.{}: is of labelled pictures, {} detects objects", recipe.data.domains.empty() ? "groups" : "domains",
-               recipe.model.kind);
+    user_error("data.{}: is of labelled pictures, {} detects objects",
+               recipe.data.domains.empty() ? "groups" : "domains", recipe.model.kind);
   const Half half = find_half(recipe.data.path, "train", recipe.data.train);
   DetectionSplits splits = split(recipe, half, data::read_coco_instances(half.annotations));
   splits.test = load_detection_test(recipe);
@@ -166,7 +171,9 @@ std::shared_ptr<const data::DetectionSet> load_detection_test(const Recipe& reci
 
 models::MaskRcnn make_detector(const Recipe& recipe, std::int64_t classes) {
   const DetectionSettings& wanted = recipe.detection;
-  const auto factory = [](const std::string& spec) { return norm_factory(NormSpec::parse(with_steps(spec, 1'000'000))); };
+  const auto factory = [](const std::string& spec) {
+    return norm_factory(NormSpec::parse(with_steps(spec, 1'000'000)));
+  };
   models::MaskRcnnOptions options;
   options.depth = detector_kind(recipe.model.kind).depth;
   options.classes = classes;
@@ -189,7 +196,8 @@ models::MaskRcnn make_detector(const Recipe& recipe, std::int64_t classes) {
 std::unique_ptr<data::Sampler> detection_sampler(const Recipe& recipe, const data::DetectionSet& train) {
   if (recipe.sampler.kind != "iid")
     user_error("sampler.kind: '{}', expected iid for pictures with objects", printable(recipe.sampler.kind));
-  return data::orientation_sampler(train, recipe.train.batch_size, static_cast<std::uint64_t>(recipe.run.seed));
+  return data::orientation_sampler(train, recipe.train.batch_size,
+                                   static_cast<std::uint64_t>(recipe.run.seed));
 }
 
 DetectionAssembly::DetectionAssembly(const Recipe& recipe)
@@ -206,7 +214,8 @@ DetectionAssembly::DetectionAssembly(const Recipe& recipe)
   const auto model = model_.ptr();
   const std::vector<ops::PictureSize> sizes = sizes_of(pictures);
   reference_ = std::make_unique<ReferenceKeeper>(
-      ModelView(*model, [model, sizes](const torch::Tensor& images) { return model->forward(images, sizes); }),
+      ModelView(*model,
+                [model, sizes](const torch::Tensor& images) { return model->forward(images, sizes); }),
       compute_.place(pictures.images));
   torch::manual_seed(static_cast<std::int64_t>(stream_seed(seed, "training")));
 }

@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kStride = 32;  // a picture's sides are filled up to multiples of it, as in training
-constexpr std::int64_t kMargin = 2;   // a JPEG is decoded at a reduced size that is still so many times as large
+constexpr std::int64_t kMargin =
+    2;  // a JPEG is decoded at a reduced size that is still so many times as large
 
 std::int64_t filled_up(std::int64_t side) {
   return (side + kStride - 1) / kStride * kStride;
@@ -48,8 +49,9 @@ bool has_batch_statistics(torch::nn::Module& model) {
 void reject_references(torch::nn::Module& model, const Recipe& recipe) {
   for (const auto& [name, layer] : find_layers<ReferenceLayer>(model)) {
     if (layer->evaluates_by_reference())
-      user_error("predict: the norm '{}' evaluates by its reference batch, expected one with stored statistics",
-                 recipe.arms.at(0).norm);
+      user_error(
+          "predict: the norm '{}' evaluates by its reference batch, expected one with stored statistics",
+          recipe.arms.at(0).norm);
   }
 }
 
@@ -91,12 +93,14 @@ DetectionPredictor::DetectionPredictor(const fs::path& run, const TrainedRequest
   reject_references(*model_, recipe_);
   const bool by_batches = has_batch_statistics(*model_);
   if (!by_batches && !statistics.empty())
-    user_error("--statistics {}: no norm of '{}' goes by the statistics of batches", statistics, recipe_.arms.at(0).norm);
-  const PopulationStatistics population =
-      by_batches && statistics != "running" ? stored_population(run, request.checkpoint, *model_) : PopulationStatistics{};
+    user_error("--statistics {}: no norm of '{}' goes by the statistics of batches", statistics,
+               recipe_.arms.at(0).norm);
+  const PopulationStatistics population = by_batches && statistics != "running"
+                                              ? stored_population(run, request.checkpoint, *model_)
+                                              : PopulationStatistics{};
   if (by_batches && statistics == "population" && population.empty())
-    user_error("{}: has no population statistics of the checkpoint '{}'; expected --statistics running", run.string(),
-               request.checkpoint);
+    user_error("{}: has no population statistics of the checkpoint '{}'; expected --statistics running",
+               run.string(), request.checkpoint);
   train::load_checkpoint_model(run / request.checkpoint, *model_);
   if (!population.empty()) set_population(*model_, population, reading_of(recipe_));
   if (by_batches) statistics_ = population.empty() ? Statistics::kRunning : Statistics::kPopulation;

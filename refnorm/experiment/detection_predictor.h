@@ -30,7 +30,8 @@ class DetectionPredictor {
  public:
   /// It goes by population statistics where its norms have statistics of batches; `statistics` "running" or
   /// "population" insists. Throws UserError of one line.
-  DetectionPredictor(const std::filesystem::path& run, const TrainedRequest& request, const std::string& statistics);
+  DetectionPredictor(const std::filesystem::path& run, const TrainedRequest& request,
+                     const std::string& statistics);
 
   /// What is in a picture, by falling score. Throws UserError where it cannot be read.
   std::vector<data::CocoDetection> detect(const std::filesystem::path& picture, std::int64_t image_id);

@@ -34,7 +34,8 @@ std::array<std::pair<const char*, Tensor>, 5> parts_of(const models::DetectionLo
 
 std::vector<ops::PictureSize> sizes_of(const data::DetectionBatch& batch) {
   std::vector<ops::PictureSize> sizes;
-  for (const data::DetectionTargets& target : batch.targets) sizes.push_back({target.size.height, target.size.width});
+  for (const data::DetectionTargets& target : batch.targets)
+    sizes.push_back({target.size.height, target.size.width});
   return sizes;
 }
 
@@ -46,7 +47,8 @@ std::vector<models::Target> targets_of(const data::DetectionBatch& batch) {
     target.labels = given.labels;
     const Tensor crowd = given.crowd.to(torch::kByte).contiguous();
     target.crowd.assign(crowd.data_ptr<std::uint8_t>(), crowd.data_ptr<std::uint8_t>() + crowd.numel());
-    const bool masks = std::none_of(given.masks.begin(), given.masks.end(), [](const auto& one) { return one->empty(); });
+    const bool masks =
+        std::none_of(given.masks.begin(), given.masks.end(), [](const auto& one) { return one->empty(); });
     if (masks) {
       target.rasterize = [&given](std::int64_t instance, const std::array<double, 4>& box, std::int64_t side,
                                   std::span<float> out) {
@@ -109,8 +111,9 @@ double DetectionTask::validate(Json& line) {
     const train::Bfloat16Scope precision(compute_.bfloat16, compute_.device);
     reference_.prepare_evaluation();
   }
-  const Json figures = detection_figures(
-      *data_.validation, detect_all(model_, *data_.validation, Statistics::kByMode, compute_), torch::get_num_threads());
+  const Json figures = detection_figures(*data_.validation,
+                                         detect_all(model_, *data_.validation, Statistics::kByMode, compute_),
+                                         torch::get_num_threads());
   line["validation_ap"] = {{"bbox", figures["bbox"]["AP"]}, {"segm", figures["segm"]["AP"]}};
   const double error = 100 - 100 * std::max(0.0, figures["bbox"]["AP"].get<double>());
   line["validation_error_pct"] = error;
@@ -134,8 +137,9 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
   std::vector<std::int64_t> order(static_cast<std::size_t>(set.size()));
   std::iota(order.begin(), order.end(), 0);
   const std::vector<std::int64_t> wide = set.orientations();
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::int64_t a, std::int64_t b) { return wide[static_cast<std::size_t>(a)] < wide[static_cast<std::size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    return wide[static_cast<std::size_t>(a)] < wide[static_cast<std::size_t>(b)];
+  });
   const std::int64_t batches = (set.size() + kAtOnce - 1) / kAtOnce;
   data::DetectionLoader loader(
       set, batches,
@@ -155,7 +159,8 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
     }
     for (std::size_t i = 0; i < found.size(); ++i) {
       const data::DetectionTargets& of = batch->targets[i];
-      for (data::CocoDetection& one : in_file(found[i], {of.original, of.size, of.image_id}, ids)) all.push_back(std::move(one));
+      for (data::CocoDetection& one : in_file(found[i], {of.original, of.size, of.image_id}, ids))
+        all.push_back(std::move(one));
     }
   }
   return all;
@@ -165,13 +170,16 @@ Json detection_figures(const data::DetectionSet& set, const std::vector<data::Co
                        std::int64_t threads) {
   Json figures;
   const auto& annotations = set.instances().annotations;
-  const bool masks = std::none_of(annotations.begin(), annotations.end(), [](const auto& one) { return one.mask.empty(); });
-  for (const auto& [name, overlap] : {std::pair("bbox", metrics::OverlapOf::kBoxes), std::pair("segm", metrics::OverlapOf::kMasks)}) {
+  const bool masks =
+      std::none_of(annotations.begin(), annotations.end(), [](const auto& one) { return one.mask.empty(); });
+  for (const auto& [name, overlap] :
+       {std::pair("bbox", metrics::OverlapOf::kBoxes), std::pair("segm", metrics::OverlapOf::kMasks)}) {
     if (overlap == metrics::OverlapOf::kMasks && !masks) continue;
     metrics::CocoOptions options;
     options.overlap = overlap;
     options.threads = threads;
-    const metrics::CocoResult result = evaluate_detections(set.instances(), detections, options, "detections");
+    const metrics::CocoResult result =
+        evaluate_detections(set.instances(), detections, options, "detections");
     for (std::size_t i = 0; i < result.figures.size(); ++i)
       figures[name][metrics::kCocoFigures[i]] = result.figures[i];
   }
@@ -194,7 +202,9 @@ PopulationStatistics collect_detection_population(models::MaskRcnn model, Refere
   const std::int64_t first = epoch * data.plan.steps_per_epoch() * data.plan.per_step;
   data::DetectionLoader loader(
       *data.train, batches,
-      [&](std::int64_t batch) { return data::BatchOrder{data.sampler->batch(epoch, batch), epoch}; },
+      [&](std::int64_t batch) {
+        return data::BatchOrder{data.sampler->batch(epoch, batch), epoch};
+      },
       compute.workers);
   for (std::int64_t i = 0; const auto batch = loader.next(); ++i) {
     const train::Bfloat16Scope precision(compute.bfloat16, compute.device);

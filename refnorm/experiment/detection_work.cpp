@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 constexpr const char* kDetections = "detections.json";
 
 DetectionData data_of(DetectionAssembly& assembly) {
-  return {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler(), assembly.plan()};
+  return {assembly.splits().train.get(), assembly.splits().validation.get(), &assembly.sampler(),
+          assembly.plan()};
 }
 
 train::TrainSettings settings_of(const Recipe& recipe, std::int64_t steps_per_epoch) {
@@ -31,11 +32,16 @@ train::TrainSettings settings_of(const Recipe& recipe, std::int64_t steps_per_ep
 
 void check_measures(const Recipe& recipe) {
   const MeasureSettings& wanted = recipe.measure;
-  const char* what = !wanted.corruptions.empty() ? "corruptions" : wanted.fgsm > 0 ? "fgsm" : wanted.pgd > 0 ? "pgd" : nullptr;
-  if (what != nullptr) user_error("measure.{}: is of labelled pictures, {} detects objects", what, recipe.model.kind);
+  const char* what = !wanted.corruptions.empty() ? "corruptions"
+                     : wanted.fgsm > 0           ? "fgsm"
+                     : wanted.pgd > 0            ? "pgd"
+                                                 : nullptr;
+  if (what != nullptr)
+    user_error("measure.{}: is of labelled pictures, {} detects objects", what, recipe.model.kind);
   if (recipe.data.validation > 0) return;
   if (wanted.target > 0) user_error("measure.target: is of validation pictures, and data.validation is 0");
-  if (wanted.every.of(1) > 0) user_error("measure.every: is of validation pictures, and data.validation is 0");
+  if (wanted.every.of(1) > 0)
+    user_error("measure.every: is of validation pictures, and data.validation is 0");
 }
 
 /// In percent, the names of Table 3: "box AP", "mask AP75".
@@ -60,12 +66,14 @@ PopulationStatistics collect_population(DetectionAssembly& assembly, const Recip
   if (!assembly.has_batch_statistics()) return {};
   const std::int64_t batches =
       recipe.population.batches > 0 ? recipe.population.batches : std::numeric_limits<std::int64_t>::max();
-  return collect_detection_population(assembly.model(), assembly.reference(), data_of(assembly), recipe.train.epochs,
-                                      batches, static_cast<std::uint64_t>(recipe.run.seed), assembly.compute());
+  return collect_detection_population(assembly.model(), assembly.reference(), data_of(assembly),
+                                      recipe.train.epochs, batches,
+                                      static_cast<std::uint64_t>(recipe.run.seed), assembly.compute());
 }
 
-Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
-                      const std::string& only, const fs::path& folder) {
+Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe,
+                      const PopulationStatistics& population, const std::string& only,
+                      const fs::path& folder) {
   {
     const train::Bfloat16Scope precision(assembly.compute().bfloat16, assembly.compute().device);
     assembly.reference().prepare_evaluation();
@@ -74,7 +82,8 @@ Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe, const P
   Json by_statistics{{"running", nullptr}, {"population", nullptr}, {"batch", nullptr}};
   Json out;
   const auto evaluate = [&](Statistics statistics, bool chosen) {
-    const std::vector<data::CocoDetection> found = detect_all(assembly.model(), test, statistics, assembly.compute());
+    const std::vector<data::CocoDetection> found =
+        detect_all(assembly.model(), test, statistics, assembly.compute());
     Json figures = detection_figures(test, found, torch::get_num_threads());
     if (chosen) {
       out["detection"] = in_percent(figures);
@@ -85,10 +94,13 @@ Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe, const P
     return error_of(figures);
   };
   if (!assembly.has_batch_statistics()) {
-    if (!only.empty()) user_error("--statistics {}: no norm of '{}' goes by the statistics of batches", only, recipe.arms.at(0).norm);
+    if (!only.empty())
+      user_error("--statistics {}: no norm of '{}' goes by the statistics of batches", only,
+                 recipe.arms.at(0).norm);
     evaluate(Statistics::kByMode, true);
   } else {
-    if (only == "batch") user_error("--statistics batch: expected running or population for a network that detects objects");
+    if (only == "batch")
+      user_error("--statistics batch: expected running or population for a network that detects objects");
     if (only != "population") by_statistics["running"] = evaluate(Statistics::kRunning, only == "running");
     if (only != "running") {
       set_population(*assembly.model(), population, reading_of(recipe));
@@ -104,8 +116,8 @@ DetectionWork::DetectionWork(const Recipe& recipe)
     : recipe_(recipe),
       assembly_((check_measures(recipe), recipe)),
       settings_(settings_of(recipe, assembly_.plan().steps_per_epoch())),
-      task_(assembly_.model(), assembly_.reference(), data_of(assembly_), static_cast<std::uint64_t>(recipe.run.seed),
-            assembly_.compute()) {}
+      task_(assembly_.model(), assembly_.reference(), data_of(assembly_),
+            static_cast<std::uint64_t>(recipe.run.seed), assembly_.compute()) {}
 
 void DetectionWork::begin(const fs::path& folder) {
   Json names = Json::array();
@@ -118,7 +130,8 @@ std::vector<std::string> DetectionWork::first_words() const {
   std::vector<std::string> lines;
   const auto& problems = assembly_.splits().train->instances().problems;
   if (!problems.empty())
-    lines.push_back(fmt::format("{} problems in the annotations, the first: {}", problems.size(), problems.front().what));
+    lines.push_back(
+        fmt::format("{} problems in the annotations, the first: {}", problems.size(), problems.front().what));
   return lines;
 }
 
@@ -133,8 +146,8 @@ std::vector<std::string> DetectionWork::news() {
 
 std::string DetectionWork::epoch_words(const train::RunState& state) const {
   return fmt::format("loss {:.3f}{}", state.last_epoch.mean_loss(),
-                     state.best ? fmt::format(", best box AP {:.1f} (epoch {})", 100 - state.best->validation_error_pct,
-                                              state.best->epoch)
+                     state.best ? fmt::format(", best box AP {:.1f} (epoch {})",
+                                              100 - state.best->validation_error_pct, state.best->epoch)
                                 : "");
 }
 
@@ -172,9 +185,11 @@ Outline outline_of_detection(const Recipe& recipe) {
     }
   }
   if (recipe.reference.size > splits.train->size())
-    user_error("reference.size: {} pictures, the training set has {}", recipe.reference.size, splits.train->size());
+    user_error("reference.size: {} pictures, the training set has {}", recipe.reference.size,
+               splits.train->size());
   const auto sampler = detection_sampler(recipe, *splits.train);
-  return {detection_setup(recipe, splits), recipe.train.epochs * step_plan(recipe, *sampler).steps_per_epoch()};
+  return {detection_setup(recipe, splits),
+          recipe.train.epochs * step_plan(recipe, *sampler).steps_per_epoch()};
 }
 
 }  // namespace refnorm::experiment

@@ -8,8 +8,8 @@
 
 namespace refnorm::experiment {
 
-/// A network that detects objects, and pictures with objects. Its `test_error_pct` is 100 − AP of boxes, so that
-/// what compares errors compares it.
+/// A network that detects objects, and pictures with objects. Its `test_error_pct` is 100 − AP of boxes, so
+/// that what compares errors compares it.
 class DetectionWork : public Work {
  public:
   explicit DetectionWork(const Recipe& recipe);
@@ -33,11 +33,12 @@ class DetectionWork : public Work {
 
 Outline outline_of_detection(const Recipe& recipe);
 
-/// `detection` and `test_error_pct` of result.json: the figures of the test pictures by each of the statistics
-/// that the norms have, or by `only` one. With a `folder`, detections.json is written there, by the statistics
-/// that `test_error_pct` goes by.
-Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
-                      const std::string& only, const std::filesystem::path& folder);
+/// `detection` and `test_error_pct` of result.json: the figures of the test pictures by each of the
+/// statistics that the norms have, or by `only` one. With a `folder`, detections.json is written there, by
+/// the statistics that `test_error_pct` goes by.
+Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe,
+                      const PopulationStatistics& population, const std::string& only,
+                      const std::filesystem::path& folder);
 
 /// Algorithm 3's statistics, as the recipe has them; empty where no norm goes by the statistics of batches.
 PopulationStatistics collect_population(DetectionAssembly& assembly, const Recipe& recipe);

@@ -18,8 +18,8 @@ std::vector<Rle> masks_of(const Tensor& probabilities, const Tensor& boxes, cons
   const auto pixels = static_cast<std::size_t>(size.height * size.width);
   for (std::int64_t first = 0; first < boxes.size(0); first += kPastedAtOnce) {
     const std::int64_t count = std::min(kPastedAtOnce, boxes.size(0) - first);
-    const Tensor pasted = ops::paste_masks(probabilities.narrow(0, first, count), boxes.narrow(0, first, count),
-                                           {size.height, size.width})
+    const Tensor pasted = ops::paste_masks(probabilities.narrow(0, first, count),
+                                           boxes.narrow(0, first, count), {size.height, size.width})
                               .to(torch::kByte)
                               .contiguous();
     for (std::int64_t i = 0; i < count; ++i) {
@@ -39,7 +39,8 @@ std::vector<data::CocoDetection> in_file(const models::Detections& found, const 
   };
   const double x = ratio(picture.seen.width, picture.original.width);
   const double y = ratio(picture.seen.height, picture.original.height);
-  const Tensor boxes = ops::clip_boxes(found.boxes.to(torch::kCPU, torch::kDouble) / torch::tensor({x, y, x, y}, torch::kDouble),
+  const Tensor boxes = ops::clip_boxes(found.boxes.to(torch::kCPU, torch::kDouble) /
+                                           torch::tensor({x, y, x, y}, torch::kDouble),
                                        {picture.original.height, picture.original.width})
                            .contiguous();
   const std::vector<Rle> masks =

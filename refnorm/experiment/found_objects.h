@@ -15,8 +15,8 @@ struct SeenPicture {
   std::int64_t image_id = 0;
 };
 
-/// What was found in a picture, in the coordinates of its file: boxes cut off at its border, masks of its size.
-/// `category_ids` are those of the labels 1, 2, ….
+/// What was found in a picture, in the coordinates of its file: boxes cut off at its border, masks of its
+/// size. `category_ids` are those of the labels 1, 2, ….
 std::vector<data::CocoDetection> in_file(const models::Detections& found, const SeenPicture& picture,
                                          const std::vector<std::int64_t>& category_ids);
 

@@ -37,8 +37,8 @@ class BatchStatisticsLayer : public ChannelNorm {
     return statistics_ == Statistics::kRunning || statistics_ == Statistics::kPopulation;
   }
 
-  /// Whether it is as freeze() leaves it: by a stored statistic in any mode, and none is updated. What sets modes or
-  /// takes statistics for a while leaves such layers alone.
+  /// Whether it is as freeze() leaves it: by a stored statistic in any mode, and none is updated. What sets
+  /// modes or takes statistics for a while leaves such layers alone.
   bool kept_frozen() const { return frozen() && !update_statistics_; }
 
   /// Whether running averages (and a moving reference) are updated by batches in train(). Default: true.

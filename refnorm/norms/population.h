@@ -46,9 +46,9 @@ struct LayerPopulation {
 /// By layer name.
 using PopulationStatistics = std::map<std::string, LayerPopulation>;
 
-/// A streaming pass over training batches (Algorithm 3): while it lives, every layer with batch statistics that is
-/// not frozen is observed, normalizes by them as in training and updates nothing. Run batches through the model in train(),
-/// then call finish(). Batches whose statistics are not finite are left out.
+/// A streaming pass over training batches (Algorithm 3): while it lives, every layer with batch statistics
+/// that is not frozen is observed, normalizes by them as in training and updates nothing. Run batches through
+/// the model in train(), then call finish(). Batches whose statistics are not finite are left out.
 class PopulationPass {
  public:
   explicit PopulationPass(torch::nn::Module& model);
@@ -64,8 +64,8 @@ class PopulationPass {
   std::vector<std::unique_ptr<Watch>> watches_;
 };
 
-/// Gives each layer that is not frozen its statistics under `reading`; they are used where Statistics::kPopulation is set.
-/// Throws UserError naming a layer that has none.
+/// Gives each layer that is not frozen its statistics under `reading`; they are used where
+/// Statistics::kPopulation is set. Throws UserError naming a layer that has none.
 void set_population(torch::nn::Module& model, const PopulationStatistics& population,
                     PopulationReading reading);
 

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include <refnorm/report/answer.h>
 
 namespace refnorm::report {
@@ -28,6 +30,8 @@ Answer answer(const Result& result) {
     found.against_compared = with_pairs(found.against, found.baseline);
   }
   found.sentences = answer_sentences(result, found);
+  if (const auto error = result.setup.find("test_error"); error != result.setup.end() && error->is_string())
+    found.sentences.push_back(fmt::format("The test error is {}, in percent.", error->get<std::string>()));
   return found;
 }
 

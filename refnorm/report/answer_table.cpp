@@ -4,6 +4,7 @@
 
 #include <refnorm/base/text.h>
 #include <refnorm/report/answer_table.h>
+#include <refnorm/report/detection_table.h>
 #include <refnorm/report/markup.h>
 #include <refnorm/report/paired_words.h>
 #include <refnorm/report/paper.h>
@@ -172,6 +173,8 @@ std::string markdown_table(const Result& result, const Answer& answer) {
     out += fmt::format("\n## {}\n\n{}\n{}", escape_markdown(section.title), markdown_rows(section.table),
                        markdown_notes(section.notes));
   }
+  const Table detection = detection_table(result);
+  if (!detection.rows.empty()) out += "\n## Average precision\n\n" + markdown_rows(detection);
   const Table figures = paper_figures(result);
   if (!figures.rows.empty()) out += "\n## The paper beside ours\n\n" + markdown_rows(figures);
   return out;
@@ -180,6 +183,8 @@ std::string markdown_table(const Result& result, const Answer& answer) {
 std::string plain_table(const Result& result, const Answer& answer) {
   std::string out =
       fmt::format("{}\n\n{}\n", one_line(title(result)), plain_rows(main_table(result, answer)));
+  const Table detection = detection_table(result);
+  if (!detection.rows.empty()) out += plain_rows(detection) + "\n";
   const Table against = baseline_table(result, answer);
   if (!against.rows.empty()) out += plain_rows(against) + "\n";
   const std::string less = scaled_down(result);

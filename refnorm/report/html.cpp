@@ -4,6 +4,7 @@
 
 #include <refnorm/base/text.h>
 #include <refnorm/report/answer_table.h>
+#include <refnorm/report/detection_table.h>
 #include <refnorm/report/html.h>
 #include <refnorm/report/markup.h>
 #include <refnorm/report/measures.h>
@@ -91,6 +92,19 @@ std::string marked_section(const char* title, const MarkedTable& marked,
   return out;
 }
 
+std::string detection_section(const Result& result) {
+  const Table table = detection_table(result);
+  if (table.rows.empty()) return {};
+  return heading("Average precision") + html_table(table.head, table.rows, table.text_columns) +
+         paragraph(
+             "In percent, as COCO's evaluation has it: AP is the mean over ten thresholds of the "
+             "intersection "
+             "over union from 0.5 to 0.95, AP50 and AP75 are those at 0.5 and 0.75; the mean over runs ± "
+             "half "
+             "of the 95 % interval.",
+             "faint");
+}
+
 std::string measure_sections(const Result& result) {
   return marked_section("On the way", way_table(result.arms), way_notes(result.arms)) +
          marked_section("Test error by domain", named_table(result.arms, &Run::by_domain), {}) +
@@ -170,6 +184,7 @@ std::string html_page(const Result& result, const Answer& answer, const std::str
   const Table table = main_table(result, answer, false);
   out += heading("Test error") + html_table(table.head, table.rows, table.text_columns, answer.best);
   for (const std::string& note : main_notes(answer, false)) out += paragraph(note, "faint");
+  out += detection_section(result);
   out += heading("Training curves") + "<figure class=\"scroll\">\n" + curves + "</figure>\n";
   for (const Section& section : paired_sections(result, answer)) out += html_of(section);
   out += measure_sections(result);

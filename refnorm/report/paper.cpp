@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <refnorm/base/text.h>
+#include <refnorm/report/detection_table.h>
 #include <refnorm/report/markup.h>
 #include <refnorm/report/page.h>
 #include <refnorm/report/paper.h>
@@ -45,6 +46,8 @@ bool is_setup(const std::string& key, const Json& value) {
 // would mislead.
 std::optional<std::string> ours(const std::string& key, const Arm* arm) {
   const std::string name = lower(key);
+  if (name.starts_with("box ap") || name.starts_with("mask ap"))
+    return arm == nullptr ? "–" : detection_figure(*arm, key).value_or("–");
   const auto names = [&](const char* word) { return name.find(word) != std::string::npos; };
   if (!names("error")) return std::nullopt;
   if (names("train")) {

@@ -73,6 +73,7 @@ Run parse_run(const Field& field) {
   run.by_statistics = parse_values(field.find("test_error_pct_by_statistics"));
   run.by_reading = parse_values(field.find("test_error_pct_by_population_reading"));
   run.robustness = parse_values(field.find("robustness"));
+  run.detection = parse_values(field.find("detection"));
   run.by_domain = parse_values(field.find("test_error_pct_by_domain"));
   if (const auto worst = field.find("worst_class"))
     run.closer.emplace_back("worst_class", worst->at("test_error_pct").percent());

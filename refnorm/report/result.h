@@ -31,6 +31,7 @@ struct Run {
   NamedValues by_statistics, by_reading;
   NamedValues closer;      ///< the worst class, and training and evaluation on the same data
   NamedValues robustness;  ///< under corruptions and attacks
+  NamedValues detection;   ///< percent, such as "box AP": of networks that detect objects; more is better
   NamedValues by_domain;   ///< of the test set
   std::optional<double> train_error;
   std::string best;  ///< "0.70 %, step 3,870": the lowest validation error; or empty
