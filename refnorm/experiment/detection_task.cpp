@@ -5,6 +5,7 @@
 
 #include <torch/torch.h>
 
+#include <refnorm/base/error.h>
 #include <refnorm/base/random.h>
 #include <refnorm/experiment/detection_task.h>
 #include <refnorm/experiment/evaluate_detections.h>

@@ -120,5 +120,27 @@ TEST(Population, NamesALayerThatWasNeverTaken) {
   EXPECT_THROW(layer->set_population(torch::ones({3}), torch::ones({3})), UserError);
 }
 
+// A detector's frozen stages train beside norms that are not: they see no statistics of batches, and need
+// none.
+TEST(Population, LeavesFrozenLayersAlone) {
+  torch::nn::Sequential net(BatchNorm1d(2), BatchNorm1d(2));
+  net->to(torch::kDouble);
+  freeze(*net->ptr(0));
+  const Tensor x = random_double({8, 2}, 6) * 2 + 1;
+  PopulationStatistics statistics;
+  {
+    const PopulationPass pass(*net);
+    EXPECT_LT(distance(net->ptr(0)->as<BatchNorm1dImpl>()->forward(x), x / std::sqrt(1 + 1e-5)), 1e-12)
+        << "by its running statistics, 0 and 1, and not the batch's";
+    net->forward(x);
+    statistics = pass.finish();
+  }
+  EXPECT_EQ(statistics.size(), 1U);
+  EXPECT_TRUE(statistics.contains("1"));
+  set_population(*net, statistics, PopulationReading::kRawBetween);
+  EXPECT_EQ(net->ptr(0)->as<BatchNorm1dImpl>()->statistics(), Statistics::kRunning);
+  EXPECT_FALSE(net->ptr(0)->as<BatchNorm1dImpl>()->has_population());
+}
+
 }  // namespace
 }  // namespace refnorm
