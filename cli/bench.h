@@ -5,6 +5,7 @@
 namespace refnorm::cli {
 
 /// The subcommands of `refnorm bench`.
+Command bench_coco_command(CLI::App& parent);
 Command bench_data_command(CLI::App& parent);
 Command bench_norm_command(CLI::App& parent);
 Command bench_predict_command(CLI::App& parent);

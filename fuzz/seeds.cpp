@@ -100,6 +100,24 @@ void write(const std::filesystem::path& folder,
   for (const auto& [name, bytes] : files) write_file(folder / name, bytes);
 }
 
+/// Behind the byte that says which kind of file it is.
+std::string coco_instances() {
+  return std::string(1, '\0') +
+         R"({"images":[{"id":1,"height":6,"width":8,"file_name":"a.jpg"}],"annotations":[)"
+         R"({"id":1,"image_id":1,"category_id":3,"bbox":[1,1,4,3],"area":9.5,"iscrowd":0,)"
+         R"("segmentation":[[1,1,5,1,5,4],[1.5,2,4,3,2,4,1,1]]},)"
+         R"({"id":2,"image_id":1,"category_id":3,"bbox":[0,0,8,6],"area":20,"iscrowd":1,)"
+         R"("segmentation":{"counts":[4,20,24],"size":[6,8]}},)"
+         R"({"id":3,"image_id":1,"category_id":3,"bbox":[0,0,8,6],"area":20,)"
+         R"("segmentation":{"counts":"4d0h0","size":[6,8]}}],"categories":[{"id":3,"name":"c"}]})";
+}
+
+std::string coco_results() {
+  return "\1"
+         R"([{"image_id":1,"category_id":3,"score":0.5,"bbox":[1,2.25,3,4],)"
+         R"("segmentation":{"size":[6,8],"counts":"4d0h0"}}])";
+}
+
 void declare(onnx::ValueInfoProto& value, const std::string& name, const std::vector<std::int64_t>& shape) {
   value.set_name(name);
   auto* type = value.mutable_type()->mutable_tensor_type();
@@ -168,6 +186,13 @@ void write_seeds(const std::filesystem::path& folder) {
   // What a reader turns away at once would be a poor beginning.
   for (const auto& [name, bytes] : weights) parse_weights(bytes, "seed " + name);
   write(folder / "weights_file", weights);
+  write(folder / "coco", {{"instances", coco_instances()}, {"results", coco_results()}});
+  write(folder / "rle", {{"mask",
+                          "\6\10"
+                          "4d0h0"},
+                         {"long",
+                          "\377\377"
+                          "1oaH3no_1"}});
   write(folder / "onnx_network", {{"convolution", small_network()}});
   write(folder / "picture", {{"jpeg", picture(".jpg", 3, {})},
                              {"progressive", picture(".jpg", 3, {cv::IMWRITE_JPEG_PROGRESSIVE, 1})},

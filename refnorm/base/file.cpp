@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -69,27 +70,47 @@ void write_all(int fd, std::string_view bytes, const fs::path& file) {
 
 }  // namespace
 
-std::string read_file(const fs::path& file) {
-  // Without O_NONBLOCK, opening a pipe would wait for its writer.
-  const Descriptor descriptor(file, O_RDONLY | O_NONBLOCK);
+// Without O_NONBLOCK, opening a pipe would wait for its writer.
+FileReader::FileReader(fs::path file)
+    : file_(std::move(file)), fd_(::open(file_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
   struct stat info {};
-  if (descriptor.get() < 0 || ::fstat(descriptor.get(), &info) != 0) {
-    user_error("{}: cannot be read ({})", file.string(), reason());
+  if (fd_ < 0 || ::fstat(fd_, &info) != 0) {
+    const std::string why = reason();
+    if (fd_ >= 0) ::close(fd_);
+    user_error("{}: cannot be read ({})", file_.string(), why);
   }
-  if (!S_ISREG(info.st_mode)) user_error("{}: is not a regular file", file.string());
+  if (!S_ISREG(info.st_mode)) {
+    ::close(fd_);
+    user_error("{}: is not a regular file", file_.string());
+  }
+  size_ = info.st_size;
+}
+
+FileReader::~FileReader() {
+  ::close(fd_);
+}
+
+std::size_t FileReader::read(std::span<char> into) {
+  for (;;) {
+    const ssize_t got = ::read(fd_, into.data(), into.size());
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR) user_error("{}: cannot be read ({})", file_.string(), reason());
+  }
+}
+
+std::string read_file(const fs::path& file) {
+  FileReader reader(file);
   std::string bytes;
   try {
-    bytes.resize(static_cast<std::size_t>(info.st_size));
+    bytes.resize(static_cast<std::size_t>(reader.size()));
   } catch (const std::exception&) {
-    user_error("{}: does not fit into memory ({} bytes)", file.string(), info.st_size);
+    user_error("{}: does not fit into memory ({} bytes)", file.string(), reader.size());
   }
   std::size_t filled = 0;
   while (filled < bytes.size()) {
-    const ssize_t got = ::read(descriptor.get(), bytes.data() + filled, bytes.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) user_error("{}: cannot be read ({})", file.string(), reason());
+    const std::size_t got = reader.read({bytes.data() + filled, bytes.size() - filled});
     if (got == 0) break;
-    filled += static_cast<std::size_t>(got);
+    filled += got;
   }
   bytes.resize(filled);
   return bytes;

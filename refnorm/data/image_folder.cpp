@@ -1,5 +1,3 @@
-#include <map>
-#include <mutex>
 #include <utility>
 
 #include <torch/torch.h>
@@ -8,31 +6,13 @@
 #include <refnorm/base/file.h>
 #include <refnorm/base/random.h>
 #include <refnorm/data/folder_index.h>
+#include <refnorm/data/found_unreadable.h>
 #include <refnorm/data/image_folder.h>
 
 namespace refnorm::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// What several threads find.
-class Found {
- public:
-  void add(const std::string& file, const std::string& why) const {
-    const std::lock_guard lock(mutex_);
-    by_file_.emplace(file, why);
-  }
-  std::vector<Unreadable> list() const {
-    const std::lock_guard lock(mutex_);
-    std::vector<Unreadable> all;
-    for (const auto& [file, why] : by_file_) all.push_back({file, why});
-    return all;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  mutable std::map<std::string, std::string> by_file_;
-};
 
 class FolderSet : public ImageSet {
  public:
@@ -108,7 +88,7 @@ class FolderSet : public ImageSet {
 
   FolderIndex index_;
   FolderOptions options_;
-  Found found_;
+  FoundUnreadable found_;
 };
 
 void check(const PictureLook& look) {

@@ -104,98 +104,37 @@ LoadedBatch load_batch(const ImageSet& set, const BatchOrder& order) {
 
 Loader::Loader(const ImageSet& set, std::int64_t batches, Plan plan, std::int64_t workers)
     : set_(set),
-      batches_(batches),
-      plan_(std::move(plan)),
-      ahead_(static_cast<std::size_t>(workers > 0 ? std::min(workers + 1, batches) : 0)) {
-  for (std::int64_t i = 0; i < std::min(workers, batches); ++i)
-    workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
-  order_ahead();
-}
-
-Loader::~Loader() {
-  {
-    const std::lock_guard lock(mutex_);
-    waiting_.clear();
-  }
-  for (std::jthread& worker : workers_) worker.request_stop();
-  workers_.clear();
-}
+      none_(batches > 0),
+      batches_(
+          batches, std::move(plan), [&set](const BatchOrder& order) { return load_batch(set, order); },
+          workers) {}
 
 std::optional<LoadedBatch> Loader::next() {
-  while (auto batch = take()) {
+  while (auto batch = batches_.next()) {
     if (batch->labels.size(0) == 0) continue;
-    any_ = true;
+    none_ = false;
     return batch;
   }
-  if (!any_ && batches_ > 0) none_readable(set_);
+  if (none_) none_readable(set_);
   return std::nullopt;
 }
 
-std::optional<LoadedBatch> Loader::take() {
-  if (ahead_ == 0) {
-    if (ordered_ == batches_) return std::nullopt;
-    return load_batch(set_, plan_(ordered_++));
-  }
-  if (slots_.empty()) return std::nullopt;
-  const std::shared_ptr<Slot> slot = slots_.front();
-  slots_.pop_front();
-  {
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return slot->done; });
-  }
-  if (slot->failed) std::rethrow_exception(slot->failed);
-  order_ahead();
-  return std::move(slot->batch);
-}
-
-void Loader::order_ahead() {
-  while (slots_.size() < ahead_ && ordered_ < batches_) {
-    auto slot = std::make_shared<Slot>();
-    slot->order = plan_(ordered_++);
-    slots_.push_back(slot);
-    {
-      const std::lock_guard lock(mutex_);
-      waiting_.push_back(std::move(slot));
-    }
-    to_do_.notify_one();
-  }
-}
-
-void Loader::work(const std::stop_token& stop) {
-  for (;;) {
-    std::shared_ptr<Slot> slot;
-    {
-      std::unique_lock lock(mutex_);
-      if (!to_do_.wait(lock, stop, [&] { return !waiting_.empty(); })) return;
-      slot = std::move(waiting_.front());
-      waiting_.pop_front();
-    }
-    std::optional<LoadedBatch> batch;
-    std::exception_ptr failed;
-    try {
-      batch = load_batch(set_, slot->order);
-    } catch (...) {
-      failed = std::current_exception();
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      slot->batch = std::move(batch);
-      slot->failed = std::move(failed);
-      slot->done = true;
-    }
-    done_.notify_one();
-  }
-}
-
-Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
-                         std::int64_t workers) {
-  const auto plan = [samples, batch_size](std::int64_t place) {
+BatchPlan evaluation_plan(std::int64_t samples, std::int64_t batch_size) {
+  return [samples, batch_size](std::int64_t place) {
     BatchOrder order{{}, std::nullopt, BatchOrder::Missing::kLeaveOut};
     order.indices.resize(static_cast<std::size_t>(std::min(batch_size, samples - place * batch_size)));
     std::iota(order.indices.begin(), order.indices.end(), place * batch_size);
     return order;
   };
-  return {set, (samples + batch_size - 1) / batch_size, plan, workers};
+}
+
+std::int64_t evaluation_batches(std::int64_t samples, std::int64_t batch_size) {
+  return (samples + batch_size - 1) / batch_size;
+}
+
+Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
+                         std::int64_t workers) {
+  return {set, evaluation_batches(samples, batch_size), evaluation_plan(samples, batch_size), workers};
 }
 
 Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, std::int64_t batches,
@@ -206,7 +145,7 @@ Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, s
   return {set, std::min(batches, sampler.batches_per_epoch()), plan, workers};
 }
 
-Loader::Plan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step) {
+BatchPlan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step) {
   return [&sampler, steps, first_step](std::int64_t place) {
     const std::int64_t step = first_step + place / steps.per_step;
     return BatchOrder{steps.batch(sampler, step, place % steps.per_step), steps.epoch(step)};

@@ -1,17 +1,11 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <exception>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <optional>
-#include <stop_token>
-#include <thread>
 #include <vector>
 
+#include <refnorm/data/ahead.h>
 #include <refnorm/data/image_set.h>
 #include <refnorm/data/sampler.h>
 
@@ -30,6 +24,9 @@ struct BatchOrder {
   enum class Missing { kReplace, kLeaveOut } missing = Missing::kReplace;
 };
 
+/// Which samples a batch has, counted from 0.
+using BatchPlan = std::function<BatchOrder(std::int64_t)>;
+
 struct LoadedBatch {
   torch::Tensor images, labels;       ///< as in Batch; no picture is missing
   std::vector<std::int64_t> indices;  ///< of each row
@@ -42,46 +39,29 @@ LoadedBatch load_batch(const ImageSet& set, const BatchOrder& order);
 /// what is in it.
 class Loader {
  public:
-  /// Which samples the batch has, counted from 0. Called in order, in the thread that makes and uses the
-  /// loader, some batches ahead.
-  using Plan = std::function<BatchOrder(std::int64_t)>;
+  using Plan = BatchPlan;
 
-  /// `workers` 0: batches are made in next(). Else they have up to workers + 1 batches in the making or
-  /// ready, beside the one that is in use. The set must outlive the loader.
+  /// `plan` is called in order, in the thread that makes and uses the loader, some batches ahead. `workers`
+  /// 0: batches are made in next(). Else they have up to workers + 1 batches in the making or ready, beside
+  /// the one that is in use. The set must outlive the loader.
   Loader(const ImageSet& set, std::int64_t batches, Plan plan, std::int64_t workers);
-  /// Waits for batches in the making to end, and drops them.
-  ~Loader();
-  Loader(const Loader&) = delete;
-  Loader& operator=(const Loader&) = delete;
 
   /// The next batch that has samples; nothing after the last one. What making it threw is thrown here, in its
   /// turn. Throws UserError where none of all has samples.
   std::optional<LoadedBatch> next();
 
  private:
-  struct Slot {
-    BatchOrder order;
-    std::optional<LoadedBatch> batch;
-    std::exception_ptr failed;
-    bool done = false;
-  };
-
-  std::optional<LoadedBatch> take();
-  void order_ahead();
-  void work(const std::stop_token& stop);
-
   const ImageSet& set_;
-  std::int64_t batches_, ordered_ = 0;
-  bool any_ = false;  ///< a batch had samples
-  Plan plan_;
-  std::size_t ahead_;
-  std::mutex mutex_;
-  std::condition_variable_any to_do_;
-  std::condition_variable done_;
-  std::deque<std::shared_ptr<Slot>> slots_;    ///< ordered and not yet taken; of the consumer alone
-  std::deque<std::shared_ptr<Slot>> waiting_;  ///< those that no worker has begun
-  std::vector<std::jthread> workers_;          ///< the last member: they use all others
+  bool none_ = true;  ///< no batch has had samples yet
+  Ahead<BatchOrder, LoadedBatch> batches_;
 };
+
+/// The first `samples` samples in order, as evaluation sees them, so many a batch; what cannot be read is
+/// left out.
+BatchPlan evaluation_plan(std::int64_t samples, std::int64_t batch_size);
+
+/// How many batches that makes.
+std::int64_t evaluation_batches(std::int64_t samples, std::int64_t batch_size);
 
 /// The first `samples` samples of a set in order, as evaluation sees them, so many a batch; what cannot be
 /// read is left out.
@@ -94,6 +74,6 @@ Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, s
                     std::int64_t workers);
 
 /// For the batches of training steps from `first_step` on.
-Loader::Plan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step);
+BatchPlan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step);
 
 }  // namespace refnorm::data

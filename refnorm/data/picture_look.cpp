@@ -42,18 +42,24 @@ void resize(PictureSource& source, const Stretch& rows, const Stretch& columns, 
 }
 
 /// (v − mean) / deviation of a picture of 0 … `most`.
-void write(const std::vector<float>& picture, const PictureLook& look, double most, bool mirrored,
-           float* out) {
+void write(const std::vector<float>& picture, std::int64_t height, std::int64_t width,
+           const PictureLook& look, double most, bool mirrored, const Canvas& out) {
   ColourScale how{};
   for (std::size_t c = 0; c < 3; ++c) {
     how.scale[c] = static_cast<float>(1 / (most * look.deviation[c]));
     how.shift[c] = static_cast<float>(-look.mean[c] / look.deviation[c]);
   }
-  const std::int64_t plane = look.channels_last ? 0 : look.size * look.size;
-  for (std::int64_t y = 0; y < look.size; ++y) {
-    write_row(picture.data() + y * look.size * kChannels, look.size, how, mirrored, plane,
-              out + y * look.size * (look.channels_last ? 3 : 1));
+  for (std::int64_t y = 0; y < height; ++y) {
+    write_row(picture.data() + y * width * kChannels, width, how, mirrored, out.plane,
+              out.values + y * out.row);
   }
+}
+
+void write(const std::vector<float>& picture, const PictureLook& look, double most, bool mirrored,
+           float* out) {
+  const std::int64_t plane = look.channels_last ? 0 : look.size * look.size;
+  write(picture, look.size, look.size, look, most, mirrored,
+        {out, look.size * (look.channels_last ? 3 : 1), plane});
 }
 
 void erase(const Box& box, const PictureLook& look, float* out) {
@@ -96,6 +102,13 @@ void write_evaluation_look(PictureSource& source, const PictureLook& look, Works
   };
   resize(source, stretch(source.height()), stretch(source.width()), /*margin=*/2, workspace);
   write(workspace.picture, look, 255, /*mirrored=*/false, out);
+}
+
+void write_whole_look(PictureSource& source, std::int64_t height, std::int64_t width, bool mirrored,
+                      std::int64_t margin, const PictureLook& look, Workspace& workspace, const Canvas& out) {
+  resize(source, {0, source.height(), height, 0, height}, {0, source.width(), width, 0, width}, margin,
+         workspace);
+  write(workspace.picture, height, width, look, 255, mirrored, out);
 }
 
 }  // namespace refnorm::data
