@@ -55,10 +55,14 @@ void draw_he(torch::nn::Module& model, std::uint64_t seed) {
   const torch::NoGradGuard no_grad;
   for_each_layer(model, [&](const Layer& layer) {
     const double deviation = layer.weight.dim() == 4 ? std::sqrt(2.0 / layer.fan_in()) : 0.01;
-    layer.weight.copy_(
-        torch::empty(layer.weight.sizes()).normal_(0, deviation, stream(seed, layer.name + ".weight")));
+    draw_normal(layer.weight, deviation, seed, layer.name + ".weight");
     if (layer.bias.defined()) layer.bias.zero_();
   });
+}
+
+void draw_normal(Tensor parameter, double deviation, std::uint64_t seed, const std::string& name) {
+  const torch::NoGradGuard no_grad;
+  parameter.copy_(torch::empty(parameter.sizes()).normal_(0, deviation, stream(seed, name)));
 }
 
 }  // namespace refnorm::models

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include <torch/nn/module.h>
+#include <torch/types.h>
 
 namespace refnorm::models {
 
@@ -16,5 +18,8 @@ void draw_uniform(torch::nn::Module& model, std::uint64_t seed);
 /// with ReLU (He et al. 2015, eq. 10); those of dense layers from N(0, 0.01²), as VGG and ResNet are usually
 /// trained. Biases 0.
 void draw_he(torch::nn::Module& model, std::uint64_t seed);
+
+/// One parameter, from N(0, deviation²).
+void draw_normal(torch::Tensor parameter, double deviation, std::uint64_t seed, const std::string& name);
 
 }  // namespace refnorm::models

@@ -96,38 +96,58 @@ NormLayer& ResidualBlockImpl::last_norm() const {
   return (options.bottleneck ? norm3 : norm2).layer();
 }
 
-ResNetImpl::ResNetImpl(std::int64_t depth_given, ModelOptions given)
-    : depth(depth_given), options(std::move(given)) {
-  reset();
+std::int64_t stage_channels(std::int64_t depth, std::int64_t number) {
+  const std::int64_t expansion = plan_of(depth).bottleneck ? 4 : 1;
+  return number == 0 ? 64 : (std::int64_t{64} << (number - 1)) * expansion;
 }
 
-torch::nn::Sequential ResNetImpl::stage(std::int64_t number, std::int64_t in_channels, std::int64_t blocks) {
+torch::nn::Sequential residual_stage(std::int64_t depth, std::int64_t number, const NormFactory& norm) {
+  const Plan plan = plan_of(depth);
   ResidualBlockOptions block;
-  block.norm = options.norm;
-  block.in_channels = in_channels;
+  block.norm = norm;
+  block.in_channels = stage_channels(depth, number - 1);
   block.width = std::int64_t{64} << (number - 1);
   block.stride = number == 1 ? 1 : 2;
-  block.bottleneck = plan_of(depth).bottleneck;
+  block.bottleneck = plan.bottleneck;
   torch::nn::Sequential stage;
-  for (std::int64_t i = 0; i < blocks; ++i) {
+  for (std::int64_t i = 0; i < plan.blocks[number - 1]; ++i) {
     block.place = fmt::format("layer{}.{}", number, i);
     stage->push_back(ResidualBlock(block));
     block.in_channels = block.out_channels();
     block.stride = 1;
   }
-  return register_module(fmt::format("layer{}", number), stage);
+  return stage;
+}
+
+Tensor through_stage(torch::nn::Sequential stage, Tensor x, Tensor& shortcut_of_x) {
+  for (std::size_t i = 0; i < stage->size(); ++i) {
+    const Tensor input = x;
+    x = stage->at<ResidualBlockImpl>(i).forward_from(input, shortcut_of_x);
+    shortcut_of_x = i % 2 == 1 ? input : Tensor();
+  }
+  return x;
+}
+
+torch::nn::Conv2d stem_convolution(std::int64_t in_channels) {
+  return convolution(in_channels, 64, 7, 2);
+}
+
+ResNetImpl::ResNetImpl(std::int64_t depth_given, ModelOptions given)
+    : depth(depth_given), options(std::move(given)) {
+  reset();
 }
 
 void ResNetImpl::reset() {
-  const auto [blocks, bottleneck] = plan_of(depth);
-  const std::int64_t expansion = bottleneck ? 4 : 1;
-  conv1 = register_module("conv1", convolution(options.in_channels, 64, 7, 2));
+  const auto stage = [&](std::int64_t number) {
+    return register_module(fmt::format("layer{}", number), residual_stage(depth, number, options.norm));
+  };
+  conv1 = register_module("conv1", stem_convolution(options.in_channels));
   norm1.fill(*this, "bn1", options.norm, 64, 2);
-  layer1 = stage(1, 64, blocks[0]);
-  layer2 = stage(2, 64 * expansion, blocks[1]);
-  layer3 = stage(3, 128 * expansion, blocks[2]);
-  layer4 = stage(4, 256 * expansion, blocks[3]);
-  fc = register_module("fc", torch::nn::Linear(512 * expansion, options.classes));
+  layer1 = stage(1);
+  layer2 = stage(2);
+  layer3 = stage(3);
+  layer4 = stage(4);
+  fc = register_module("fc", torch::nn::Linear(stage_channels(depth, 4), options.classes));
 }
 
 Tensor ResNetImpl::forward(const Tensor& images) {
@@ -137,20 +157,9 @@ Tensor ResNetImpl::forward(const Tensor& images) {
   }
   Tensor x = tap("bn1", norm_act(norm1, tap("conv1", conv1(images))));
   x = ops::max_pool_3x3(x);
-  return tap("fc", fc(torch::adaptive_avg_pool2d(through_stages(x), {1, 1}).flatten(1)));
-}
-
-/// Of each stage's outputs every second one is not kept: it is computed again from the one before it.
-Tensor ResNetImpl::through_stages(Tensor x) {
   Tensor shortcut_of_x;
-  for (torch::nn::Sequential stage : {layer1, layer2, layer3, layer4}) {
-    for (std::size_t i = 0; i < stage->size(); ++i) {
-      const Tensor input = x;
-      x = stage->at<ResidualBlockImpl>(i).forward_from(input, shortcut_of_x);
-      shortcut_of_x = i % 2 == 1 ? input : Tensor();
-    }
-  }
-  return x;
+  for (const auto& stage : {layer1, layer2, layer3, layer4}) x = through_stage(stage, x, shortcut_of_x);
+  return tap("fc", fc(torch::adaptive_avg_pool2d(x, {1, 1}).flatten(1)));
 }
 
 void ResNetImpl::initialize(std::uint64_t seed) {

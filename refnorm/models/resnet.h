@@ -60,6 +60,20 @@ class ResidualBlockImpl : public torch::nn::Cloneable<ResidualBlockImpl> {
 };
 TORCH_MODULE(ResidualBlock);
 
+/// Channels of what stage 1 … 4 makes; of stage 0, the stem: 64. Throws UserError for an unknown depth.
+std::int64_t stage_channels(std::int64_t depth, std::int64_t number);
+
+/// Stage 1 … 4 of a ResNet: its residual blocks, called layer1.0 and so on in ops::tap. All stages but the
+/// first halve height and width.
+torch::nn::Sequential residual_stage(std::int64_t depth, std::int64_t number, const NormFactory& norm);
+
+/// Of a stage's outputs every second one is not kept for the backward pass but computed again from the one
+/// before it. `shortcut_of_x` as in ResidualBlock: of x, and afterwards of the result.
+torch::Tensor through_stage(torch::nn::Sequential stage, torch::Tensor x, torch::Tensor& shortcut_of_x);
+
+/// A ResNet's first convolution, 7x7 with stride 2.
+torch::nn::Conv2d stem_convolution(std::int64_t in_channels);
+
 /// ResNet-18, -34, -50 or -101 for images[N, C, H, W]: conv1 (64, 7x7, stride 2), bn1, ReLU, 3x3 pooling of
 /// stride 2, layer1 … layer4 of residual blocks, the mean over H and W, fc. Names are torchvision's, under
 /// every norm. Convolutions have no bias.
@@ -78,10 +92,6 @@ class ResNetImpl : public Classifier, public torch::nn::Cloneable<ResNetImpl> {
   NormSlot norm1;
   torch::nn::Sequential layer1{nullptr}, layer2{nullptr}, layer3{nullptr}, layer4{nullptr};
   torch::nn::Linear fc{nullptr};
-
- private:
-  torch::nn::Sequential stage(std::int64_t number, std::int64_t in_channels, std::int64_t blocks);
-  torch::Tensor through_stages(torch::Tensor x);
 };
 TORCH_MODULE(ResNet);
 
