@@ -1,22 +1,7 @@
+#include <refnorm/base/rle.h>
 #include <refnorm/data/coco_writer.h>
 
 namespace refnorm::data {
-
-std::vector<std::int64_t> run_lengths(const std::vector<std::uint8_t>& mask, std::int64_t height,
-                                      std::int64_t width) {
-  std::vector<std::int64_t> runs{0};
-  std::uint8_t value = 0;
-  for (std::int64_t x = 0; x < width; ++x) {
-    for (std::int64_t y = 0; y < height; ++y) {
-      if (mask[static_cast<std::size_t>(y * width + x)] != value) {
-        value = value == 0 ? 1 : 0;
-        runs.push_back(0);
-      }
-      ++runs.back();
-    }
-  }
-  return runs;
-}
 
 CocoWriter::CocoWriter()
     : json_{{"info", {{"description", "stamps of Tux Paint (GPL-2) on drawn backgrounds"}, {"version", "1"}}},
@@ -45,7 +30,7 @@ void CocoWriter::add_picture(const std::string& file_name, const Scene& scene) {
                        {"category_id", object.thing + 1},
                        {"segmentation",
                         {{"size", {picture.height, picture.width}},
-                         {"counts", run_lengths(object.mask, picture.height, picture.width)}}},
+                         {"counts", encode_mask(object.mask, picture.height, picture.width).counts}}},
                        {"area", object.area},
                        {"bbox", object.box},
                        {"iscrowd", 0}});

@@ -8,11 +8,7 @@
 
 namespace refnorm::data {
 
-/// Run lengths of a mask [height, width], column by column, those of zeros first, as COCO has them.
-std::vector<std::int64_t> run_lengths(const std::vector<std::uint8_t>& mask, std::int64_t height,
-                                      std::int64_t width);
-
-/// Gathers scenes into a file of COCO's format; ids count from 1.
+/// Gathers scenes into a file of COCO's format; ids count from 1, masks are run lengths (refnorm/base/rle.h).
 class CocoWriter {
  public:
   CocoWriter();

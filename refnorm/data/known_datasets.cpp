@@ -52,7 +52,7 @@ const std::vector<Dataset>& known_datasets() {
         {Kind::kDebianPackage, "dataset-fashion-mnist", "usr/share/datasets/fashion-mnist"},
         {Kind::kMirror, "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"}}},
       {"tuxpaint",
-       "an image folder of about 560 + 135 drawings and photographs of things on white, 8 classes",
+       "an image folder of 558 + 132 drawings and photographs of things on white, 8 classes",
        kStampsOrigin,
        "GPL-2",
        {},

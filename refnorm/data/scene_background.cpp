@@ -16,10 +16,6 @@ Colour draw_colour(RandomStream& random) {
   return colour;
 }
 
-cv::Scalar scalar(const Colour& colour) {
-  return {colour[0], colour[1], colour[2]};
-}
-
 /// From one colour to another across the picture, in a random direction.
 cv::Mat gradient(cv::Size size, RandomStream& random) {
   const Colour from = draw_colour(random), to = draw_colour(random);

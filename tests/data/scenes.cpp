@@ -5,10 +5,10 @@
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/json.h>
-#include <refnorm/data/coco_writer.h>
 #include <refnorm/data/picture.h>
 #include <refnorm/data/scene.h>
 #include <refnorm/data/scene_set.h>
+#include <refnorm/data/stamps.h>
 
 #include "tests/data/stamp_files.h"
 
@@ -108,13 +108,6 @@ TEST(Scene, AgreesWithPixelsPaintedOneByOne) {
       }
     }
   }
-}
-
-TEST(CocoWriter, RunLengthsGoDownTheColumns) {
-  // Columns: 0 1 1 | 1 0 0.
-  EXPECT_EQ(run_lengths({0, 1, 1, 0, 1, 0}, 3, 2), (std::vector<std::int64_t>{1, 3, 2}));
-  EXPECT_EQ(run_lengths({1, 1}, 1, 2), (std::vector<std::int64_t>{0, 2}));
-  EXPECT_EQ(run_lengths({0, 0}, 2, 1), (std::vector<std::int64_t>{2}));
 }
 
 /// Every file below a folder by its path within it.
