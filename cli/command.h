@@ -15,6 +15,7 @@ struct Answer {
   Json json;
   std::string text;
   int status = 0;
+  bool silent = false;  ///< another process has the answer
 };
 
 /// A subcommand under construction: options are added to `app`, `run` is called when it is the one that was
