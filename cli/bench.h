@@ -8,6 +8,7 @@ namespace refnorm::cli {
 Command bench_data_command(CLI::App& parent);
 Command bench_norm_command(CLI::App& parent);
 Command bench_predict_command(CLI::App& parent);
+Command bench_processes_command(CLI::App& parent);
 Command bench_train_command(CLI::App& parent);
 
 }  // namespace refnorm::cli

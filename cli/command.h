@@ -49,4 +49,8 @@ void add_seeds_and_jobs(CLI::App& app, std::int64_t& seeds, const std::string& a
 void add_device(CLI::App& app, std::string& device);
 void add_set(CLI::App& app, std::vector<std::string>& overrides);
 
+/// For commands that start processes of their own: throws UserError where this process is one of several that
+/// a launcher has started with the same words.
+void check_started_alone(const char* command);
+
 }  // namespace refnorm::cli

@@ -3,8 +3,8 @@
 
 namespace refnorm::experiment {
 
-std::unique_ptr<Work> make_work(const Recipe& recipe) {
-  return std::make_unique<ClassificationWork>(recipe);
+std::unique_ptr<Work> make_work(const Recipe& recipe, std::shared_ptr<train::Group> group) {
+  return std::make_unique<ClassificationWork>(recipe, std::move(group));
 }
 
 Outline outline(const Recipe& recipe) {

@@ -234,6 +234,11 @@ std::shared_ptr<Group> Group::join(const Place& place, std::chrono::seconds time
   return std::make_shared<Many>(place, timeout, device);
 }
 
+Group& alone() {
+  static const std::shared_ptr<Group> one = Group::alone();
+  return *one;
+}
+
 std::unique_ptr<MeetingPlace> MeetingPlace::open() {
   try {
     return std::make_unique<ServedPlace>();

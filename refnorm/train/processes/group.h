@@ -10,6 +10,7 @@
 #include <torch/types.h>
 
 #include <refnorm/base/error.h>
+#include <refnorm/data/loader.h>
 #include <refnorm/ops/joint_statistics.h>
 #include <refnorm/train/processes/environment.h>
 
@@ -72,6 +73,14 @@ class Group {
  private:
   Place place_;
 };
+
+/// A single process, for who wants no group of its own.
+Group& alone();
+
+/// A process's part of batches that all share.
+inline data::Share share_of(const Group& group) {
+  return {group.rank(), group.size()};
+}
 
 /// Where processes of this machine meet, while it lives: for who starts them (Place::served).
 class MeetingPlace {
