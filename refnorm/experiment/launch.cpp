@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <stdlib.h>

@@ -1,6 +1,9 @@
 #include <csignal>
+#include <cstring>
+#include <memory>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/safetensors.h>
