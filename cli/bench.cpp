@@ -8,7 +8,7 @@ Command bench_command(CLI::App& parent) {
   return {app,
           {},
           {bench_coco_command(*app), bench_data_command(*app), bench_norm_command(*app),
-           bench_predict_command(*app), bench_train_command(*app)}};
+           bench_predict_command(*app), bench_processes_command(*app), bench_train_command(*app)}};
 }
 
 }  // namespace refnorm::cli

@@ -9,6 +9,7 @@ Command bench_coco_command(CLI::App& parent);
 Command bench_data_command(CLI::App& parent);
 Command bench_norm_command(CLI::App& parent);
 Command bench_predict_command(CLI::App& parent);
+Command bench_processes_command(CLI::App& parent);
 Command bench_train_command(CLI::App& parent);
 
 }  // namespace refnorm::cli

@@ -15,6 +15,7 @@ struct Answer {
   Json json;
   std::string text;
   int status = 0;
+  bool silent = false;  ///< another process has the answer
 };
 
 /// A subcommand under construction: options are added to `app`, `run` is called when it is the one that was
@@ -47,5 +48,9 @@ void add_seeds_and_jobs(CLI::App& app, std::int64_t& seeds, const std::string& a
                         std::int64_t& jobs);
 void add_device(CLI::App& app, std::string& device);
 void add_set(CLI::App& app, std::vector<std::string>& overrides);
+
+/// For commands that start processes of their own: throws UserError where this process is one of several that
+/// a launcher has started with the same words.
+void check_started_alone(const char* command);
 
 }  // namespace refnorm::cli

@@ -64,6 +64,7 @@ Command compare_command(CLI::App& parent) {
       "up to date after each run. Small networks use a machine best as one-thread runs side by side.\n"
       "Exit status 1 where a run failed; a run that diverged is a result.");
   return {app, [arguments] {
+            check_started_alone("compare");
             catch_interrupts();
             return compare(*arguments);
           }};

@@ -14,8 +14,10 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>
+#include <refnorm/experiment/launch.h>
 #include <refnorm/experiment/version.h>
 #include <refnorm/ops/instruction_set.h>
+#include <refnorm/train/processes/group.h>
 
 #include "command.h"
 
@@ -34,8 +36,9 @@ constexpr const char* kDescription =
     "  then open runs/first/report.html\n\n"
     "Exit status: 0 done, 1 failed while working, 2 an argument or a file is wrong.";
 
-int complain(const std::string& message, int status) {
-  print_error(message);
+/// A process of several says it to whoever started them, who has one line for all.
+int complain(const std::string& message, int status, bool for_anothers_sake = false) {
+  if (!experiment::write_last_words(message, for_anothers_sake)) print_error(message);
   return status;
 }
 
@@ -120,6 +123,7 @@ std::string first_line(const std::string& text) {
 int run(const Command& command, bool json) {
   ops::instruction_set();  // a wrong REFNORM_ISA is an error before any work, and in every command
   const Answer answer = command.run();
+  if (answer.silent) return answer.status;
   const std::string text =
       json ? answer.json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : answer.text;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
@@ -164,6 +168,8 @@ int main(int argc, char** argv) {
     return cli::main_without_net(argc, argv);
   } catch (const UserError& error) {
     return cli::complain(error.what(), cli::kUserError);
+  } catch (const train::PeerLost& error) {
+    return cli::complain(error.what(), cli::kFailed, /*for_anothers_sake=*/true);
   } catch (const std::bad_alloc&) {
     return cli::complain("out of memory", cli::kFailed);
   } catch (const std::filesystem::filesystem_error& error) {

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <refnorm/base/error.h>
+#include <refnorm/train/processes/environment.h>
+
 #include "command.h"
 
 namespace refnorm::cli {
@@ -49,6 +52,13 @@ void add_set(CLI::App& app, std::vector<std::string>& overrides) {
          "--set train.epochs=1 --set arm.0.norm=rbn:fixed")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+}
+
+void check_started_alone(const char* command) {
+  const train::Place place = train::place_from(train::from_environment, /*slurm=*/false);
+  if (place.size > 1)
+    user_error("{}: {} has started {} processes; expected one, which starts what it needs (run.processes)",
+               command, place.launcher, place.size);
 }
 
 }  // namespace refnorm::cli

@@ -84,6 +84,7 @@ Command sweep_command(CLI::App& parent) {
       "run.\n"
       "Exit status 1 where a run failed; a run that diverged is a result.");
   return {app, [arguments] {
+            check_started_alone("sweep");
             catch_interrupts();
             return sweep(*arguments);
           }};

@@ -1,10 +1,13 @@
+#include <chrono>
 #include <limits>
 #include <memory>
 
 #include <fmt/format.h>
 
+#include <refnorm/base/error.h>
 #include <refnorm/base/interrupt.h>
 #include <refnorm/base/text.h>
+#include <refnorm/experiment/launch.h>
 #include <refnorm/experiment/recipe.h>
 #include <refnorm/experiment/run.h>
 
@@ -17,7 +20,7 @@ namespace {
 struct Arguments {
   std::string recipe, arm, out, device;
   std::vector<std::string> overrides;
-  std::int64_t seed = -1, threads = 0;
+  std::int64_t seed = -1, threads = 0, processes = 0, patience = train::kPeerTimeout;
   bool resume = false;
 };
 
@@ -45,6 +48,50 @@ std::string in_words(const Json& result, const std::string& folder) {
                      result.at("images_per_second").get<double>(), errors_in_words(result), folder);
 }
 
+/// The same command for one of several processes.
+std::vector<std::string> words_of(const Arguments& arguments) {
+  std::vector<std::string> words{"train", arguments.recipe, "--out", arguments.out};
+  const auto add = [&](const std::string& option, const std::string& value) {
+    words.push_back(option);
+    words.push_back(value);
+  };
+  if (!arguments.arm.empty()) add("--arm", arguments.arm);
+  if (arguments.seed >= 0) add("--seed", std::to_string(arguments.seed));
+  for (const std::string& text : arguments.overrides) add("--set", text);
+  if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
+  if (!arguments.device.empty()) add("--device", arguments.device);
+  add("--peer-timeout", std::to_string(arguments.patience));
+  if (arguments.resume) words.push_back("--resume");
+  return words;
+}
+
+/// This process's place, if somebody started it as one of several.
+train::Place place_of(const Arguments& arguments) {
+  const train::Place place = train::place_from(train::from_environment, /*slurm=*/arguments.processes == 0);
+  if (place.size > 1 && arguments.processes > 0 && arguments.processes != place.size)
+    user_error("--nproc: is {}, but {} has started {} processes; expected the one or the other",
+               arguments.processes, place.launcher, place.size);
+  return place;
+}
+
+Answer train_arm(const Arguments& arguments) {
+  const train::Place place = place_of(arguments);
+  const experiment::Recipe recipe = one_armed_recipe(arguments);
+  Json result;
+  const std::int64_t processes =
+      place.size > 1 ? 1
+                     : experiment::processes_of(recipe, arguments.processes, arguments.out, arguments.resume);
+  if (processes > 1) {
+    experiment::launch(processes, words_of(arguments), arguments.out, recipe.run.threads);
+    result = experiment::read_run_result(std::filesystem::path(arguments.out) / "result.json");
+  } else {
+    result = experiment::train_run(recipe, arguments.out, arguments.resume, place,
+                                   std::chrono::seconds(arguments.patience));
+  }
+  if (result.is_null()) return {.silent = true};
+  return {result, in_words(result, arguments.out), result.at("diverged").get<bool>() ? 1 : 0};
+}
+
 }  // namespace
 
 Command train_command(CLI::App& parent) {
@@ -68,17 +115,24 @@ Command train_command(CLI::App& parent) {
   add_threads(*app, arguments->threads,
               "Threads of the run (default: the recipe's, else as many as its steps are worth)");
   add_device(*app, arguments->device);
+  app->add_option("--nproc", arguments->processes,
+                  "Processes of this machine that train together, each on its share of the batches (default: "
+                  "the recipe's run.processes, else 1)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  app->add_option("--peer-timeout", arguments->patience,
+                  "Seconds without a word from another process after which the run ends (default: 300)")
+      ->check(CLI::Range(1, 1000000))
+      ->type_name("SECONDS");
   app->footer(
       "A run folder is described in docs/files.md. Ctrl-C stops after the step, saves, and says how to go "
       "on.\n"
-      "A run that diverges (its loss is no longer finite) exits with status 1; result.json says where.");
-  return {
-      app, [arguments] {
-        catch_interrupts();
-        const Json result =
-            experiment::train_run(one_armed_recipe(*arguments), arguments->out, arguments->resume);
-        return Answer{result, in_words(result, arguments->out), result.at("diverged").get<bool>() ? 1 : 0};
-      }};
+      "A run that diverges (its loss is no longer finite) exits with status 1; result.json says where.\n"
+      "Started by torchrun, srun or mpirun, a process finds its place among the others in their variables.");
+  return {app, [arguments] {
+            catch_interrupts();
+            return train_arm(*arguments);
+          }};
 }
 
 }  // namespace refnorm::cli

@@ -30,7 +30,8 @@ endfunction()
 # One precompiled header for everything that includes torch: its headers cost 11 s a file otherwise.
 function(refnorm_use_torch_pch target)
   if(NOT TARGET refnorm_torch_pch)
-    file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "// only carries the precompiled header\n")
+    # Leaves a file alone that is the same: a newer one would have everything built again.
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/torch_pch.cpp CONTENT "// only carries the precompiled header\n")
     add_library(refnorm_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cpp)
     target_link_libraries(refnorm_torch_pch PRIVATE ${TORCH_LIBRARIES} refnorm_flags)
     target_precompile_headers(refnorm_torch_pch PRIVATE <torch/torch.h>)

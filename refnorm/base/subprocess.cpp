@@ -27,7 +27,7 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
 }  // namespace
 
 Subprocess::Subprocess(const std::vector<std::string>& command, const std::filesystem::path& log,
-                       const std::vector<std::string>& environment, Group group) {
+                       const std::vector<std::string>& environment, Group group, Errors errors) {
   std::vector<std::string> variables = environment;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string name = split(*variable, '=').front() + "=";
@@ -43,7 +43,7 @@ Subprocess::Subprocess(const std::vector<std::string>& command, const std::files
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  if (errors == Errors::kToLog) posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   if (group == Group::kOwn) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);

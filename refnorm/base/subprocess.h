@@ -23,8 +23,11 @@ class Subprocess {
   /// `environment` adds NAME=value to the parent's. A child in a group of its own does not get the terminal's
   /// Ctrl-C. Throws Error where the program cannot be started.
   enum class Group { kParents, kOwn };
+  /// Where its standard error goes: with its output, or where the parent's does.
+  enum class Errors { kToLog, kParents };
   Subprocess(const std::vector<std::string>& command, const std::filesystem::path& log = {},
-             const std::vector<std::string>& environment = {}, Group group = Group::kParents);
+             const std::vector<std::string>& environment = {}, Group group = Group::kParents,
+             Errors errors = Errors::kToLog);
   /// Ends a child that still runs (SIGKILL) and waits for it.
   ~Subprocess();
   Subprocess(Subprocess&& other) noexcept;

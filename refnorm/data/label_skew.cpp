@@ -45,7 +45,7 @@ Skew mean_skew(const LabelSkew& skew, Sampler& sampler) {
 Uses count_uses(Sampler& sampler, const StepPlan& plan, std::int64_t samples, std::int64_t steps) {
   std::vector<std::int64_t> uses(static_cast<std::size_t>(samples));
   for (std::int64_t step = 0; step < steps; ++step) {
-    for (std::int64_t which = 0; which < plan.per_step; ++which) {
+    for (std::int64_t which = 0; which < plan.place(step).per_step; ++which) {
       for (const std::int64_t index : plan.batch(sampler, step, which))
         ++uses[static_cast<std::size_t>(index)];
     }

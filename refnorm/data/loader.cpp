@@ -119,8 +119,9 @@ std::optional<LoadedBatch> Loader::next() {
   return std::nullopt;
 }
 
-BatchPlan evaluation_plan(std::int64_t samples, std::int64_t batch_size) {
-  return [samples, batch_size](std::int64_t place) {
+BatchPlan evaluation_plan(std::int64_t samples, std::int64_t batch_size, Share share) {
+  return [samples, batch_size, share](std::int64_t own) {
+    const std::int64_t place = own * share.of + share.rank;
     BatchOrder order{{}, std::nullopt, BatchOrder::Missing::kLeaveOut};
     order.indices.resize(static_cast<std::size_t>(std::min(batch_size, samples - place * batch_size)));
     std::iota(order.indices.begin(), order.indices.end(), place * batch_size);
@@ -128,27 +129,29 @@ BatchPlan evaluation_plan(std::int64_t samples, std::int64_t batch_size) {
   };
 }
 
-std::int64_t evaluation_batches(std::int64_t samples, std::int64_t batch_size) {
-  return (samples + batch_size - 1) / batch_size;
+std::int64_t evaluation_batches(std::int64_t samples, std::int64_t batch_size, Share share) {
+  return share.part((samples + batch_size - 1) / batch_size);
 }
 
 Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
-                         std::int64_t workers) {
-  return {set, evaluation_batches(samples, batch_size), evaluation_plan(samples, batch_size), workers};
+                         std::int64_t workers, Share share) {
+  return {set, evaluation_batches(samples, batch_size, share), evaluation_plan(samples, batch_size, share),
+          workers};
 }
 
 Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, std::int64_t batches,
-                    std::int64_t workers) {
-  const auto plan = [&sampler, epoch](std::int64_t place) {
-    return BatchOrder{sampler.batch(epoch, place), epoch};
+                    std::int64_t workers, Share share) {
+  const auto plan = [&sampler, epoch, share](std::int64_t own) {
+    return BatchOrder{sampler.batch(epoch, own * share.of + share.rank), epoch};
   };
-  return {set, std::min(batches, sampler.batches_per_epoch()), plan, workers};
+  return {set, share.part(std::min(batches, sampler.batches_per_epoch())), plan, workers};
 }
 
-BatchPlan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step) {
-  return [&sampler, steps, first_step](std::int64_t place) {
-    const std::int64_t step = first_step + place / steps.per_step;
-    return BatchOrder{steps.batch(sampler, step, place % steps.per_step), steps.epoch(step)};
+BatchPlan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step, Share share) {
+  return [&sampler, steps, first_step, share](std::int64_t place) {
+    const std::int64_t own = steps.per_step / share.of;
+    const std::int64_t step = first_step + place / own;
+    return BatchOrder{steps.batch(sampler, step, place % own * share.of + share.rank), steps.epoch(step)};
   };
 }
 

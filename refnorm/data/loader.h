@@ -56,24 +56,32 @@ class Loader {
   Ahead<BatchOrder, LoadedBatch> batches_;
 };
 
+/// One process's part of batches that are shared by `of` processes: every so many-th, from number `rank` on.
+struct Share {
+  std::int64_t rank = 0, of = 1;
+  /// Of so many batches.
+  std::int64_t part(std::int64_t batches) const { return (batches - rank + of - 1) / of; }
+};
+
 /// The first `samples` samples in order, as evaluation sees them, so many a batch; what cannot be read is
 /// left out.
-BatchPlan evaluation_plan(std::int64_t samples, std::int64_t batch_size);
+BatchPlan evaluation_plan(std::int64_t samples, std::int64_t batch_size, Share share = {});
 
 /// How many batches that makes.
-std::int64_t evaluation_batches(std::int64_t samples, std::int64_t batch_size);
+std::int64_t evaluation_batches(std::int64_t samples, std::int64_t batch_size, Share share = {});
 
 /// The first `samples` samples of a set in order, as evaluation sees them, so many a batch; what cannot be
 /// read is left out.
 Loader evaluation_loader(const ImageSet& set, std::int64_t samples, std::int64_t batch_size,
-                         std::int64_t workers);
+                         std::int64_t workers, Share share = {});
 
 /// The first `batches` batches of a sampler's epoch, or as many as it has, as training sees them. The sampler
 /// must outlive the loader.
 Loader epoch_loader(const ImageSet& set, Sampler& sampler, std::int64_t epoch, std::int64_t batches,
-                    std::int64_t workers);
+                    std::int64_t workers, Share share = {});
 
-/// For the batches of training steps from `first_step` on.
-BatchPlan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step);
+/// For the batches of training steps from `first_step` on, of each step's batches those of the share, which
+/// must divide them.
+BatchPlan training_plan(Sampler& sampler, const StepPlan& steps, std::int64_t first_step, Share share = {});
 
 }  // namespace refnorm::data

@@ -26,13 +26,45 @@ class Sampler {
 struct StepPlan {
   std::int64_t batches_per_epoch = 1;
   std::int64_t per_step = 1;
+  /// A run that goes on with another number of batches a step than it began with does so from where it
+  /// stands: these numbers hold from step `step` on, which begins with batch `batch` of the epoch `epoch`.
+  /// Empty: one number from the beginning to the end; else the first one is of step 0, and the last one has
+  /// `per_step`.
+  struct Change {
+    std::int64_t step = 0, epoch = 0, batch = 0, per_step = 1;
+    bool operator==(const Change&) const = default;
+  };
+  std::vector<Change> changes{};
 
   std::int64_t steps_per_epoch() const { return batches_per_epoch / per_step; }
-  std::int64_t epoch(std::int64_t step) const { return step / steps_per_epoch(); }
+  /// Steps until so many epochs are over.
+  std::int64_t steps(std::int64_t epochs) const;
+  struct Place {
+    std::int64_t epoch = 0;
+    std::int64_t batch = 0;     ///< the first of the step's, in its epoch
+    std::int64_t per_step = 1;  ///< batches of the step
+  };
+  Place place(std::int64_t step) const;
+  std::int64_t epoch(std::int64_t step) const { return place(step).epoch; }
+  /// Whether an epoch is over when so many steps are done.
+  bool ends_epoch(std::int64_t steps_done) const {
+    return steps_done > 0 && epoch(steps_done) != epoch(steps_done - 1);
+  }
+  /// Batches of the steps before this one.
+  std::int64_t batches_before(std::int64_t step) const;
+  /// The step that a run would be at here that had always had the present number of batches a step.
+  std::int64_t as_if_unchanged(std::int64_t step) const;
+  /// From step `step` on with another number.
+  void change(std::int64_t step, std::int64_t batches_a_step);
+
   /// The batch of number `which` of a step (from 0).
   std::vector<std::int64_t> batch(Sampler& sampler, std::int64_t step, std::int64_t which) const {
-    return sampler.batch(epoch(step), step % steps_per_epoch() * per_step + which);
+    const Place at = place(step);
+    return sampler.batch(at.epoch, at.batch + which);
   }
+
+ private:
+  Change change_before(std::int64_t step) const;
 };
 
 /// What samplers look at: the label of each sample, and its group where the set has groups.

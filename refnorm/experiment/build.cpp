@@ -67,10 +67,11 @@ double multiplications(const Recipe& recipe) {
 /// slower on two threads than on one with 0.86 billion in a step, and faster with 1.7.
 constexpr double kMultiplicationsOfAThread = 0.65e9;
 
-std::int64_t threads_for(const Recipe& recipe) {
-  if (is_detection(recipe)) return core_count();
+std::int64_t threads_for(const Recipe& recipe, std::int64_t local_size) {
+  if (is_detection(recipe)) return std::max<std::int64_t>(1, core_count() / local_size);
   const double wanted = multiplications(recipe) / kMultiplicationsOfAThread;
-  return std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 1, core_count());
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 1,
+                                  std::max<std::int64_t>(1, core_count() / local_size));
 }
 
 }  // namespace
@@ -83,7 +84,11 @@ train::Compute compute_of(const Recipe& recipe) {
 }
 
 data::StepPlan step_plan(const Recipe& recipe, const data::Sampler& sampler) {
-  const data::StepPlan plan{sampler.batches_per_epoch(), recipe.train.accumulate};
+  const std::int64_t processes = std::max<std::int64_t>(1, recipe.run.processes);
+  const data::StepPlan plan{sampler.batches_per_epoch(), recipe.train.accumulate * processes};
+  if (plan.steps_per_epoch() == 0 && processes > 1)
+    user_error("train.accumulate: {} batches a step of {} processes, an epoch has {}", plan.per_step,
+               processes, plan.batches_per_epoch);
   if (plan.steps_per_epoch() == 0)
     user_error("train.accumulate: {} batches a step, an epoch has {}", plan.per_step, plan.batches_per_epoch);
   return plan;
@@ -114,14 +119,15 @@ std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, co
   }
 }
 
-torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettings& how, std::uint64_t seed) {
+torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettings& how, std::uint64_t seed,
+                              std::uint64_t which) {
   if (how.size > train.size())
     user_error("reference.size: {} samples, the training set has {}", how.size, train.size());
   if (how.sampler != "iid")
-    return data::load_batch(train,
-                            {reference_sampler(train, how, stream_seed(seed, "reference"))->batch(0, 0), {}})
+    return data::load_batch(
+               train, {reference_sampler(train, how, stream_seed(seed, "reference", which))->batch(0, 0), {}})
         .images;
-  std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
+  std::vector<std::int64_t> order = RandomStream(seed, "reference", which).permutation(train.size());
   order.resize(static_cast<std::size_t>(how.size));
   return data::load_batch(train, {order, {}}).images;
 }
@@ -143,8 +149,10 @@ data::Splits load_splits(const Recipe& recipe) {
   return splits;
 }
 
-Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
+Assembly::Assembly(const Recipe& recipe, std::shared_ptr<train::Group> group)
+    : group_(std::move(group)), splits_(load_splits(recipe)) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
+  const auto rank = static_cast<std::uint64_t>(group_->rank());
   compute_ = compute_of(recipe);
   sampler_ =
       data::make_sampler(recipe.sampler.kind, data::keys_of(*splits_.train), recipe.train.batch_size, seed);
@@ -165,19 +173,20 @@ Assembly::Assembly(const Recipe& recipe) : splits_(load_splits(recipe)) {
   network_ = {model, [model](const torch::Tensor& images) { return model->forward(images); }};
   check_measures(recipe, splits_);
   reference_ = std::make_unique<ReferenceKeeper>(
-      *model_, compute_.place(reference_batch(*splits_.train, recipe.reference, seed)));
-  torch::manual_seed(stream_seed(seed, "training"));
+      *model_, compute_.place(reference_batch(*splits_.train, recipe.reference, seed,
+                                              recipe.reference.per_process ? rank : 0)));
+  torch::manual_seed(stream_seed(seed, "training", rank));
 }
 
 bool Assembly::has_batch_statistics() const {
   return !find_layers<BatchStatisticsLayer>(*model_).empty();
 }
 
-void prepare_process(Recipe& recipe) {
+void prepare_process(Recipe& recipe, std::int64_t local_size) {
   if (recipe.run.device == "cuda" && !torch::cuda::is_available()) {
     user_error("--device cuda: this LibTorch ({}) finds no CUDA device; expected cpu", TORCH_VERSION);
   }
-  if (recipe.run.threads == 0) recipe.run.threads = threads_for(recipe);
+  if (recipe.run.threads == 0) recipe.run.threads = threads_for(recipe, local_size);
   torch::set_num_threads(static_cast<int>(recipe.run.threads));
   set_blas_threads(static_cast<int>(recipe.run.threads));
 }
@@ -215,6 +224,11 @@ Json setup_description(const Recipe& recipe, const data::Splits& splits, const d
     setup["classes"] = splits.train->class_names().size();
   }
   if (!recipe.data.groups.empty()) setup["groups"] = splits.train->grouping()->names.size();
+  if (recipe.run.processes > 1) {
+    setup["processes"] = recipe.run.processes;
+    if (recipe.train.sync_statistics) setup["synchronized_statistics"] = true;
+    if (recipe.reference.per_process) setup["reference_per_process"] = true;
+  }
   if (recipe.measure.target > 0) setup["target_validation_error_pct"] = recipe.measure.target;
   if (sampler.never_drawn() > 0) setup["samples_never_drawn"] = sampler.never_drawn();
   return setup;

@@ -9,6 +9,7 @@
 #include <refnorm/norms/capture.h>
 #include <refnorm/train/evaluate.h>
 #include <refnorm/train/network.h>
+#include <refnorm/train/processes/group.h>
 
 namespace refnorm::experiment {
 
@@ -36,15 +37,17 @@ std::unique_ptr<data::Sampler> reference_sampler(const data::ImageSet& train, co
                                                  std::uint64_t seed);
 
 /// The images of a reference batch: drawn at random, or the first batch of a sampler with a seed of its own.
-/// Throws UserError where the set cannot fill it.
-torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettings& how, std::uint64_t seed);
+/// `which`: others of the same seed. Throws UserError where the set cannot fill it.
+torch::Tensor reference_batch(const data::ImageSet& train, const ReferenceSettings& how, std::uint64_t seed,
+                              std::uint64_t which = 0);
 
 /// Everything that a run works with, made from a recipe of one arm: weights drawn, reference batch chosen.
 /// The seed has separate streams for the weights, the order of the data, the reference batch and what happens
-/// in training.
+/// in training. In the processes of a group all but the last is the same, and the reference batch where the
+/// recipe gives each one of its own.
 class Assembly {
  public:
-  explicit Assembly(const Recipe& recipe);
+  explicit Assembly(const Recipe& recipe, std::shared_ptr<train::Group> group = train::Group::alone());
 
   const data::Splits& splits() const { return splits_; }
   const train::Network& network() const { return network_; }
@@ -52,9 +55,11 @@ class Assembly {
   ReferenceKeeper& reference() { return *reference_; }
   const train::Compute& compute() const { return compute_; }
   const data::StepPlan& plan() const { return plan_; }
+  const std::shared_ptr<train::Group>& group() const { return group_; }
   bool has_batch_statistics() const;
 
  private:
+  std::shared_ptr<train::Group> group_;
   data::Splits splits_;
   train::Compute compute_;
   std::shared_ptr<models::Classifier> model_;
@@ -65,9 +70,10 @@ class Assembly {
 };
 
 /// Threads of LibTorch and of the BLAS below it, device and generators as the recipe says.
-/// `recipe.run.threads` 0 becomes as many as the network's steps are worth, one for small networks. Throws
-/// UserError where the device is not there.
-void prepare_process(Recipe& recipe);
+/// `recipe.run.threads` 0 becomes as many as the network's steps are worth, one for small networks, and no
+/// more than a process's share of the cores where `local_size` of them run on this machine. Throws UserError
+/// where the device is not there.
+void prepare_process(Recipe& recipe, std::int64_t local_size = 1);
 
 /// What ran this: cpu, cores, threads_per_run, libtorch, instruction_set, refnorm.
 Json machine_description(const Recipe& recipe);

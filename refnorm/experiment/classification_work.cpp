@@ -21,14 +21,14 @@ train::TrainSettings settings_of(const Recipe& recipe, std::int64_t steps_per_ep
 
 }  // namespace
 
-ClassificationWork::ClassificationWork(const Recipe& recipe)
+ClassificationWork::ClassificationWork(const Recipe& recipe, std::shared_ptr<train::Group> group)
     : recipe_(recipe),
-      assembly_(recipe),
+      assembly_(recipe, std::move(group)),
       settings_(settings_of(recipe, assembly_.plan().steps_per_epoch())),
       task_(assembly_.network(), assembly_.reference(),
             {assembly_.splits().train.get(), assembly_.splits().validation.get(), &assembly_.sampler(),
              assembly_.plan()},
-            settings_, assembly_.compute()) {}
+            settings_, assembly_.compute(), assembly_.group()) {}
 
 Json ClassificationWork::setup() const {
   return setup_description(recipe_, assembly_.splits(), assembly_.sampler());
@@ -73,10 +73,12 @@ void ClassificationWork::put_skew(Json& result) const {
 
 Json ClassificationWork::results(const train::Outcome& outcome, const std::filesystem::path& folder) {
   Json result;
+  Populations populations;
   if (outcome.diverged) {
     if (recipe_.run.test) result["test_error_pct"] = nullptr;
   } else {
-    const PopulationStatistics population = collect_population(assembly_, recipe_);
+    populations = collect_populations(assembly_, recipe_, outcome.state, folder / "best");
+    const PopulationStatistics& population = populations.last;
     if (!population.empty()) write_population(folder / "population.safetensors", population);
     if (recipe_.run.test) result.update(test_errors(assembly_, recipe_, population));
     result.update(validation_error(assembly_, recipe_, population));
@@ -89,18 +91,23 @@ Json ClassificationWork::results(const train::Outcome& outcome, const std::files
   result["train_error_pct"] =
       outcome.state.last_epoch.samples > 0 ? Json(outcome.state.last_epoch.error_pct()) : Json();
   result.update(on_the_way(recipe_, outcome.state));
-  const data::Uses uses = data::count_uses(assembly_.sampler(), assembly_.plan(),
+  const data::Uses uses = data::count_uses(assembly_.sampler(), task_.plan(),
                                            assembly_.splits().train->size(), outcome.state.step);
   result["sample_uses"] = {
       {"least", uses.least}, {"most", uses.most}, {"mean", uses.mean}, {"never", uses.never}};
   // The last, since it changes the network's weights.
   if (recipe_.run.test && !outcome.diverged && outcome.state.best) {
-    result["test_error_pct_of_best"] = test_error_of_best(assembly_, recipe_, outcome.state, folder / "best",
-                                                          result["test_error_pct"].get<double>());
+    result["test_error_pct_of_best"] =
+        test_error_of_best(assembly_, recipe_, outcome.state, folder / "best",
+                           result["test_error_pct"].get<double>(), populations.best);
   }
   unreadable_->update();
   if (recipe_.data.on_error == "skip") result["unreadable"] = to_json(unreadable_->all());
   return result;
+}
+
+void ClassificationWork::assist(const train::Outcome& outcome, const std::filesystem::path& folder) {
+  if (!outcome.diverged) collect_populations(assembly_, recipe_, outcome.state, folder / "best");
 }
 
 Outline outline_of_classification(const Recipe& recipe) {

@@ -12,7 +12,7 @@ namespace refnorm::experiment {
 /// A network that scores classes, and labelled pictures.
 class ClassificationWork : public Work {
  public:
-  explicit ClassificationWork(const Recipe& recipe);
+  ClassificationWork(const Recipe& recipe, std::shared_ptr<train::Group> group);
 
   train::Task& task() override { return task_; }
   train::TrainSettings settings() const override { return settings_; }
@@ -22,6 +22,7 @@ class ClassificationWork : public Work {
   std::vector<std::string> news() override;
   std::string epoch_words(const train::RunState& state) const override;
   Json results(const train::Outcome& outcome, const std::filesystem::path& folder) override;
+  void assist(const train::Outcome& outcome, const std::filesystem::path& folder) override;
 
  private:
   void put_skew(Json& result) const;

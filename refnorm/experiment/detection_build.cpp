@@ -121,12 +121,12 @@ DetectionSplits split(const Recipe& recipe, const Half& half, data::CocoInstance
 
 /// In place of the reference pictures' batch there are sizes, too.
 data::DetectionBatch reference_pictures(const data::DetectionSet& train, const ReferenceSettings& how,
-                                        std::uint64_t seed) {
+                                        std::uint64_t seed, std::uint64_t which) {
   if (how.size > train.size())
     user_error("reference.size: {} pictures, the training set has {}", how.size, train.size());
   if (how.sampler != "iid")
     user_error("reference.sampler: '{}', expected iid for pictures with objects", printable(how.sampler));
-  std::vector<std::int64_t> order = RandomStream(seed, "reference").permutation(train.size());
+  std::vector<std::int64_t> order = RandomStream(seed, "reference", which).permutation(train.size());
   order.resize(static_cast<std::size_t>(how.size));
   return data::load_batch(train, {order, {}});
 }
@@ -200,8 +200,12 @@ std::unique_ptr<data::Sampler> detection_sampler(const Recipe& recipe, const dat
                                    static_cast<std::uint64_t>(recipe.run.seed));
 }
 
-DetectionAssembly::DetectionAssembly(const Recipe& recipe)
-    : splits_(load_detection_splits(recipe)), compute_(compute_of(recipe)) {
+DetectionAssembly::DetectionAssembly(const Recipe& recipe, std::shared_ptr<train::Group> group)
+    : group_(std::move(group)), splits_(load_detection_splits(recipe)), compute_(compute_of(recipe)) {
+  if (recipe.train.sync_statistics)
+    user_error("train.sync_statistics: is of networks that score classes, {} detects objects",
+               recipe.model.kind);
+  const auto rank = static_cast<std::uint64_t>(group_->rank());
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   sampler_ = detection_sampler(recipe, *splits_.train);
   plan_ = step_plan(recipe, *sampler_);
@@ -210,14 +214,15 @@ DetectionAssembly::DetectionAssembly(const Recipe& recipe)
   if (const std::string file = weights_of(recipe); !file.empty())
     models::load_backbone(*model_, read_weights(file), file);
   compute_.place(*model_);
-  const data::DetectionBatch pictures = reference_pictures(*splits_.train, recipe.reference, seed);
+  const data::DetectionBatch pictures =
+      reference_pictures(*splits_.train, recipe.reference, seed, recipe.reference.per_process ? rank : 0);
   const auto model = model_.ptr();
   const std::vector<ops::PictureSize> sizes = sizes_of(pictures);
   reference_ = std::make_unique<ReferenceKeeper>(
       ModelView(*model,
                 [model, sizes](const torch::Tensor& images) { return model->forward(images, sizes); }),
       compute_.place(pictures.images));
-  torch::manual_seed(static_cast<std::int64_t>(stream_seed(seed, "training")));
+  torch::manual_seed(static_cast<std::int64_t>(stream_seed(seed, "training", rank)));
 }
 
 bool DetectionAssembly::has_batch_statistics() {
@@ -228,28 +233,30 @@ bool DetectionAssembly::has_batch_statistics() {
 }
 
 Json detection_setup(const Recipe& recipe, const DetectionSplits& splits) {
-  return {{"model", recipe.model.kind},
-          {"data", recipe.data.kind},
-          {"training_pictures", splits.train->size()},
-          {"validation_pictures", splits.validation ? splits.validation->size() : 0},
-          {"test_pictures", splits.test->size()},
-          {"categories", splits.train->classes()},
-          {"short_side", recipe.data.short_side},
-          {"epochs", recipe.train.epochs},
-          {"batch_size", recipe.train.batch_size},
-          {"accumulate", recipe.train.accumulate},
-          {"regions_per_picture", recipe.detection.regions},
-          {"frozen_stages", recipe.detection.frozen_stages},
-          {"head_norm", recipe.detection.head_norm},
-          {"lr", recipe.train.lr},
-          {"momentum", recipe.train.momentum},
-          {"weight_decay", recipe.train.weight_decay},
-          {"schedule", recipe.train.schedule},
-          {"milestones", recipe.train.milestones},
-          {"precision", recipe.train.precision},
-          {"reference_size", recipe.reference.size},
-          {"population_reading", recipe.population.reading},
-          {"test_error", "100 - box AP"}};
+  Json setup{{"model", recipe.model.kind},
+             {"data", recipe.data.kind},
+             {"training_pictures", splits.train->size()},
+             {"validation_pictures", splits.validation ? splits.validation->size() : 0},
+             {"test_pictures", splits.test->size()},
+             {"categories", splits.train->classes()},
+             {"short_side", recipe.data.short_side},
+             {"epochs", recipe.train.epochs},
+             {"batch_size", recipe.train.batch_size},
+             {"accumulate", recipe.train.accumulate},
+             {"regions_per_picture", recipe.detection.regions},
+             {"frozen_stages", recipe.detection.frozen_stages},
+             {"head_norm", recipe.detection.head_norm},
+             {"lr", recipe.train.lr},
+             {"momentum", recipe.train.momentum},
+             {"weight_decay", recipe.train.weight_decay},
+             {"schedule", recipe.train.schedule},
+             {"milestones", recipe.train.milestones},
+             {"precision", recipe.train.precision},
+             {"reference_size", recipe.reference.size},
+             {"population_reading", recipe.population.reading},
+             {"test_error", "100 - box AP"}};
+  if (recipe.run.processes > 1) setup["processes"] = recipe.run.processes;
+  return setup;
 }
 
 }  // namespace refnorm::experiment

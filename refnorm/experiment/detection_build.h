@@ -10,6 +10,7 @@
 #include <refnorm/models/mask_rcnn/mask_rcnn.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/train/compute.h>
+#include <refnorm/train/processes/group.h>
 
 namespace refnorm::experiment {
 
@@ -44,7 +45,7 @@ std::unique_ptr<data::Sampler> detection_sampler(const Recipe& recipe, const dat
 /// A detector as a run works with it: weights drawn, or loaded, and reference pictures chosen.
 class DetectionAssembly {
  public:
-  explicit DetectionAssembly(const Recipe& recipe);
+  DetectionAssembly(const Recipe& recipe, std::shared_ptr<train::Group> group = train::Group::alone());
 
   const DetectionSplits& splits() const { return splits_; }
   models::MaskRcnn& model() { return model_; }
@@ -52,10 +53,12 @@ class DetectionAssembly {
   ReferenceKeeper& reference() { return *reference_; }
   const train::Compute& compute() const { return compute_; }
   const data::StepPlan& plan() const { return plan_; }
+  const std::shared_ptr<train::Group>& group() const { return group_; }
   /// Whether some norm goes by the statistics of batches.
   bool has_batch_statistics();
 
  private:
+  std::shared_ptr<train::Group> group_;
   DetectionSplits splits_;
   train::Compute compute_;
   models::MaskRcnn model_{nullptr};

@@ -64,14 +64,31 @@ std::vector<models::Target> targets_of(const data::DetectionBatch& batch) {
 }
 
 DetectionTask::DetectionTask(models::MaskRcnn model, ReferenceKeeper& reference, DetectionData data,
-                             std::uint64_t seed, const train::Compute& compute)
-    : model_(std::move(model)), reference_(reference), data_(data), seed_(seed), compute_(compute) {}
+                             std::uint64_t seed, const train::Compute& compute,
+                             std::shared_ptr<train::Group> group)
+    : model_(std::move(model)),
+      reference_(reference),
+      data_(std::move(data)),
+      seed_(seed),
+      compute_(compute),
+      group_(std::move(group)) {}
 
 void DetectionTask::begin(std::int64_t first, std::int64_t total) {
   reference_.set_steps(first);
-  batch_ = static_cast<std::uint64_t>(first * data_.plan.per_step);
-  loader_.emplace(*data_.train, (total - first) * data_.plan.per_step,
-                  data::training_plan(*data_.sampler, data_.plan, first), compute_.workers);
+  first_ = first;
+  passes_ = 0;
+  const data::Share share = share_of(*group_);
+  loader_.emplace(*data_.train, (total - first) * data_.plan.per_step / share.of,
+                  data::training_plan(*data_.sampler, data_.plan, first, share), compute_.workers);
+}
+
+/// The number in the whole run, over all processes, of the next batch.
+std::uint64_t DetectionTask::next_batch() {
+  const std::int64_t own = data_.plan.per_step / group_->size();
+  const std::int64_t step = first_ + passes_ / own;
+  const std::int64_t which = passes_ % own * group_->size() + group_->rank();
+  ++passes_;
+  return static_cast<std::uint64_t>(data_.plan.batches_before(step) + which);
 }
 
 train::Pass DetectionTask::pass(bool first_of_step, train::StepClock& clock) {
@@ -79,7 +96,7 @@ train::Pass DetectionTask::pass(bool first_of_step, train::StepClock& clock) {
   const data::DetectionBatch batch = loader_->next().value();
   const std::vector<models::Target> targets = targets_of(batch);
   const Tensor images = compute_.place(batch.images);
-  RandomStream stream(seed_, kRegionStream, batch_++);
+  RandomStream stream(seed_, kRegionStream, next_batch());
   models::DetectionLosses losses;
   {
     const train::Bfloat16Scope precision(compute_.bfloat16, compute_.device);
@@ -90,20 +107,17 @@ train::Pass DetectionTask::pass(bool first_of_step, train::StepClock& clock) {
   }
   clock.enter(train::kLoss);
   train::Pass done;
-  const Tensor loss = losses.total();
-  const auto value = loss.item<double>();
-  if (!std::isfinite(value)) {
-    done.broken = torch::isfinite(batch.images).all().item<bool>() ? "loss" : "input";
-    for (const auto& [name, part] : parts_of(losses)) {
-      if (!std::isfinite(part.item<double>())) done.broken = fmt::format("loss of {}", name);
-    }
-    return done;
-  }
-  done.loss = loss;
+  done.loss = losses.total();
+  const auto value = done.loss.item<double>();
   const std::int64_t pictures = batch.images.size(0);
   done.tally.add(pictures, 0, value);
   for (const auto& [name, part] : parts_of(losses))
     done.tally.part_sums[name] = part.item<double>() * static_cast<double>(pictures);
+  if (std::isfinite(value)) return done;
+  done.broken = torch::isfinite(batch.images).all().item<bool>() ? "loss" : "input";
+  for (const auto& [name, part] : parts_of(losses)) {
+    if (!std::isfinite(part.item<double>())) done.broken = fmt::format("loss of {}", name);
+  }
   return done;
 }
 
@@ -112,9 +126,9 @@ double DetectionTask::validate(Json& line) {
     const train::Bfloat16Scope precision(compute_.bfloat16, compute_.device);
     reference_.prepare_evaluation();
   }
-  const Json figures = detection_figures(*data_.validation,
-                                         detect_all(model_, *data_.validation, Statistics::kByMode, compute_),
-                                         torch::get_num_threads());
+  const Json figures = detection_figures(
+      *data_.validation, detect_all(model_, *data_.validation, Statistics::kByMode, compute_, *group_),
+      torch::get_num_threads());
   line["validation_ap"] = {{"bbox", figures["bbox"]["AP"]}, {"segm", figures["segm"]["AP"]}};
   const double error = 100 - 100 * std::max(0.0, figures["bbox"]["AP"].get<double>());
   line["validation_error_pct"] = error;
@@ -131,7 +145,8 @@ void DetectionTask::describe_epoch(const metrics::Tally& tally, Json& line) cons
 }
 
 std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::DetectionSet& set,
-                                            Statistics statistics, const train::Compute& compute) {
+                                            Statistics statistics, const train::Compute& compute,
+                                            train::Group& group) {
   const torch::NoGradGuard no_grad;
   const train::Mode mode(*model, /*training=*/false, statistics);
   // Pictures of one orientation together.
@@ -141,10 +156,11 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
     return wide[static_cast<std::size_t>(a)] < wide[static_cast<std::size_t>(b)];
   });
-  const std::int64_t batches = (set.size() + kAtOnce - 1) / kAtOnce;
+  const data::Share share = share_of(group);
   data::DetectionLoader loader(
-      set, batches,
-      [&](std::int64_t batch) {
+      set, data::evaluation_batches(set.size(), kAtOnce, share),
+      [&](std::int64_t own) {
+        const std::int64_t batch = own * share.of + share.rank;
         const auto first = order.begin() + batch * kAtOnce;
         const auto last = order.begin() + std::min((batch + 1) * kAtOnce, set.size());
         return data::BatchOrder{{first, last}, {}, data::BatchOrder::Missing::kLeaveOut};
@@ -163,6 +179,13 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
       for (data::CocoDetection& one : in_file(found[i], {of.original, of.size, of.image_id}, ids))
         all.push_back(std::move(one));
     }
+  }
+  if (group.size() == 1) return all;
+  const std::string own = data::coco_results_text(all);
+  all.clear();
+  for (const std::string& text : group.gather(own)) {
+    for (data::CocoDetection& one : data::parse_coco_results(text, "another process's detections"))
+      all.push_back(std::move(one));
   }
   return all;
 }
@@ -191,27 +214,28 @@ Json detection_figures(const data::DetectionSet& set, const std::vector<data::Co
 PopulationStatistics collect_detection_population(models::MaskRcnn model, ReferenceKeeper& reference,
                                                   const DetectionData& data, std::int64_t epoch,
                                                   std::int64_t batches, std::uint64_t seed,
-                                                  const train::Compute& compute) {
+                                                  const train::Compute& compute, train::Group& group) {
   const torch::NoGradGuard no_grad;
   const train::Mode mode(*model, /*training=*/true, Statistics::kByMode);
   {
     const train::Bfloat16Scope precision(compute.bfloat16, compute.device);
     reference.refresh();
   }
-  const PopulationPass pass(*model);
-  batches = std::min(batches, data.sampler->batches_per_epoch());
-  const std::int64_t first = epoch * data.plan.steps_per_epoch() * data.plan.per_step;
+  PopulationPass pass(*model);
+  const data::Share share = share_of(group);
+  const auto place_of = [&](std::int64_t own) { return own * share.of + share.rank; };
   data::DetectionLoader loader(
-      *data.train, batches,
-      [&](std::int64_t batch) {
-        return data::BatchOrder{data.sampler->batch(epoch, batch), epoch};
+      *data.train, share.part(std::min(batches, data.sampler->batches_per_epoch())),
+      [&](std::int64_t own) {
+        return data::BatchOrder{data.sampler->batch(epoch, place_of(own)), epoch};
       },
       compute.workers);
-  for (std::int64_t i = 0; const auto batch = loader.next(); ++i) {
+  for (std::int64_t own = 0; const auto batch = loader.next(); ++own) {
     const train::Bfloat16Scope precision(compute.bfloat16, compute.device);
-    RandomStream stream(seed, kRegionStream, static_cast<std::uint64_t>(first + i));
+    RandomStream stream(seed, "population regions", static_cast<std::uint64_t>(place_of(own)));
     model->losses(compute.place(batch->images), sizes_of(*batch), targets_of(*batch), stream);
   }
+  if (group.size() > 1) pass.join([&](const Tensor& own) { return group.gather(own); });
   return pass.finish();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>
 #include <refnorm/train/compute.h>
+#include <refnorm/train/processes/group.h>
 #include <refnorm/train/task.h>
 
 namespace refnorm::experiment {
@@ -27,10 +29,11 @@ struct DetectionData {
 class DetectionTask : public train::Task {
  public:
   DetectionTask(models::MaskRcnn model, ReferenceKeeper& reference, DetectionData data, std::uint64_t seed,
-                const train::Compute& compute);
+                const train::Compute& compute, std::shared_ptr<train::Group> group);
 
   torch::nn::Module& module() override { return *model_; }
   const data::StepPlan& plan() const override { return data_.plan; }
+  void go_on(const data::StepPlan& plan) override { data_.plan = plan; }
   void begin(std::int64_t first, std::int64_t total) override;
   void end() override { loader_.reset(); }
   train::Pass pass(bool first_of_step, train::StepClock& clock) override;
@@ -41,13 +44,16 @@ class DetectionTask : public train::Task {
   void describe_epoch(const metrics::Tally& tally, Json& line) const override;
 
  private:
+  std::uint64_t next_batch();
+
   models::MaskRcnn model_;
   ReferenceKeeper& reference_;
   DetectionData data_;
   std::uint64_t seed_;
   train::Compute compute_;
   std::optional<data::DetectionLoader> loader_;  ///< from begin() to end()
-  std::uint64_t batch_ = 0;                      ///< the next one's number in the run
+  std::int64_t first_ = 0, passes_ = 0;          ///< the first step, and passes since
+  std::shared_ptr<train::Group> group_;
 };
 
 /// The pictures' own sizes in their batch.
@@ -57,8 +63,10 @@ std::vector<ops::PictureSize> sizes_of(const data::DetectionBatch& batch);
 std::vector<models::Target> targets_of(const data::DetectionBatch& batch);
 
 /// What the network finds in all pictures of the set, in their own coordinates; each layer by `statistics`.
+/// All processes of the group look, each at its share, and have all of it.
 std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::DetectionSet& set,
-                                            Statistics statistics, const train::Compute& compute);
+                                            Statistics statistics, const train::Compute& compute,
+                                            train::Group& group = train::alone());
 
 /// Box and mask figures of these detections: {"bbox": {"AP": …}, "segm": {…}}, shares of 1, −1 where there is
 /// nothing.
@@ -66,10 +74,10 @@ Json detection_figures(const data::DetectionSet& set, const std::vector<data::Co
                        std::int64_t threads);
 
 /// Algorithm 3's pass over the first `batches` batches of the sampler's epoch `epoch`, with the regions that
-/// training would draw; a refreshed reference is taken anew first.
+/// training would draw; a refreshed reference is taken anew first. All processes of the group share it.
 PopulationStatistics collect_detection_population(models::MaskRcnn model, ReferenceKeeper& reference,
                                                   const DetectionData& data, std::int64_t epoch,
                                                   std::int64_t batches, std::uint64_t seed,
-                                                  const train::Compute& compute);
+                                                  const train::Compute& compute, train::Group& group);
 
 }  // namespace refnorm::experiment

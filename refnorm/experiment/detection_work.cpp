@@ -66,9 +66,9 @@ PopulationStatistics collect_population(DetectionAssembly& assembly, const Recip
   if (!assembly.has_batch_statistics()) return {};
   const std::int64_t batches =
       recipe.population.batches > 0 ? recipe.population.batches : std::numeric_limits<std::int64_t>::max();
-  return collect_detection_population(assembly.model(), assembly.reference(), data_of(assembly),
-                                      recipe.train.epochs, batches,
-                                      static_cast<std::uint64_t>(recipe.run.seed), assembly.compute());
+  return collect_detection_population(
+      assembly.model(), assembly.reference(), data_of(assembly), recipe.train.epochs, batches,
+      static_cast<std::uint64_t>(recipe.run.seed), assembly.compute(), *assembly.group());
 }
 
 Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe,
@@ -112,12 +112,12 @@ Json detection_errors(DetectionAssembly& assembly, const Recipe& recipe,
   return out;
 }
 
-DetectionWork::DetectionWork(const Recipe& recipe)
+DetectionWork::DetectionWork(const Recipe& recipe, std::shared_ptr<train::Group> group)
     : recipe_(recipe),
-      assembly_((check_measures(recipe), recipe)),
+      assembly_((check_measures(recipe), recipe), std::move(group)),
       settings_(settings_of(recipe, assembly_.plan().steps_per_epoch())),
       task_(assembly_.model(), assembly_.reference(), data_of(assembly_),
-            static_cast<std::uint64_t>(recipe.run.seed), assembly_.compute()) {}
+            static_cast<std::uint64_t>(recipe.run.seed), assembly_.compute(), assembly_.group()) {}
 
 void DetectionWork::begin(const fs::path& folder) {
   Json names = Json::array();
@@ -170,6 +170,10 @@ Json DetectionWork::results(const train::Outcome& outcome, const fs::path& folde
   news();
   if (recipe_.data.on_error == "skip") result["unreadable"] = to_json(unreadable_);
   return result;
+}
+
+void DetectionWork::assist(const train::Outcome& outcome, const fs::path& /*folder*/) {
+  if (!outcome.diverged) collect_population(assembly_, recipe_);
 }
 
 Outline outline_of_detection(const Recipe& recipe) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <set>
 
 #include <refnorm/experiment/detection_build.h>
@@ -12,7 +13,7 @@ namespace refnorm::experiment {
 /// that what compares errors compares it.
 class DetectionWork : public Work {
  public:
-  explicit DetectionWork(const Recipe& recipe);
+  DetectionWork(const Recipe& recipe, std::shared_ptr<train::Group> group);
 
   train::Task& task() override { return task_; }
   train::TrainSettings settings() const override { return settings_; }
@@ -22,6 +23,7 @@ class DetectionWork : public Work {
   std::vector<std::string> news() override;
   std::string epoch_words(const train::RunState& state) const override;
   Json results(const train::Outcome& outcome, const std::filesystem::path& folder) override;
+  void assist(const train::Outcome& outcome, const std::filesystem::path& folder) override;
 
  private:
   Recipe recipe_;

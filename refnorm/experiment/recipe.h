@@ -60,6 +60,7 @@ struct SamplerSettings {
 struct ReferenceSettings {
   std::int64_t size = 128;
   std::string sampler = "iid";  ///< what draws the reference batch
+  bool per_process = false;     ///< each process has a batch of its own
 };
 
 struct PopulationSettings {
@@ -76,7 +77,8 @@ struct ArmSettings {
 
 struct RunSettings {
   std::int64_t seed = 1;
-  std::int64_t threads = 0;  ///< 0: as many as a step is worth
+  std::int64_t threads = 0;    ///< 0: as many as a step is worth
+  std::int64_t processes = 0;  ///< that train together; 0: one, or as many as a resumed run had
   std::string device = "cpu";
   bool test = true;  ///< read the test set at the end
 };

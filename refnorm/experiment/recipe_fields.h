@@ -82,6 +82,7 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("train", "final_lr", recipe.train.final_lr, at_least(0));
   visit("train", "warmup_epochs", recipe.train.warmup_epochs, at_least(0));
   visit("train", "accumulate", recipe.train.accumulate, between(1, 1e6));
+  visit("train", "sync_statistics", recipe.train.sync_statistics, Allowed{});
   visit("train", "label_smoothing", recipe.train.label_smoothing, between(0, 1));
   visit("train", "clip_norm", recipe.train.clip_norm, at_least(0));
   visit("train", "ema", recipe.train.ema, between(0, 1));
@@ -94,11 +95,13 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("sampler", "kind", recipe.sampler.kind, Allowed{});
   visit("reference", "size", recipe.reference.size, at_least(1));
   visit("reference", "sampler", recipe.reference.sampler, Allowed{});
+  visit("reference", "per_process", recipe.reference.per_process, Allowed{});
   visit("population", "batches", recipe.population.batches, at_least(0));
   visit("population", "reading", recipe.population.reading,
         one_of({"blended_between", "blended_printed", "raw_between", "raw_printed"}));
   visit("run", "seed", recipe.run.seed, at_least(0));
   visit("run", "threads", recipe.run.threads, between(0, 4096));
+  visit("run", "processes", recipe.run.processes, between(0, 1 << 20));
   visit("run", "device", recipe.run.device, one_of({"cpu", "cuda"}));
   visit("run", "test", recipe.run.test, Allowed{});
   visit("measure", "every", recipe.measure.every, at_least(0));

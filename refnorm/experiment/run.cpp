@@ -12,6 +12,7 @@
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/experiment/unreadable.h>
 #include <refnorm/experiment/work.h>
+#include <refnorm/train/processes/group.h>
 #include <refnorm/train/trainer.h>
 
 namespace refnorm::experiment {
@@ -49,16 +50,17 @@ std::optional<std::string> broken_parameter(const torch::nn::Module& module) {
   return std::nullopt;
 }
 
-train::Outcome train_with_progress(const Recipe& recipe, Work& work, const fs::path& folder, bool resume) {
+train::Outcome train_with_progress(const Recipe& recipe, Work& work, const fs::path& folder, bool resume,
+                                   const std::shared_ptr<train::Group>& group) {
   const train::TrainSettings settings = work.settings();
-  const data::StepPlan plan = work.task().plan();
-  const std::int64_t total = settings.epochs * plan.steps_per_epoch();
-  train::Trainer trainer(work.task(), settings, folder);
+  const data::StepPlan& plan = work.task().plan();
+  train::Trainer trainer(work.task(), settings, folder, group, recipe.reference.per_process);
   std::optional<Progress> progress;
   train::Hooks hooks;
+  if (!group->leads()) return trainer.run(resume);
   hooks.after_step = [&](const train::RunState& state, double loss) {
     if (!progress) {
-      progress.emplace(recipe.arms.at(0).name, total, "steps", state.step - 1);
+      progress.emplace(recipe.arms.at(0).name, plan.steps(settings.epochs), "steps", state.step - 1);
       for (const std::string& line : work.first_words()) progress->say(line);
     }
     for (const std::string& line : work.news()) progress->say(line);
@@ -83,13 +85,8 @@ Json describe(const Recipe& recipe, const Json& setup) {
   return result;
 }
 
-Json finish(const Recipe& recipe, Work& work, train::Outcome outcome, const fs::path& folder) {
+Json finish(const Recipe& recipe, Work& work, const train::Outcome& outcome, const fs::path& folder) {
   Json result = describe(recipe, work.setup());
-  if (!outcome.diverged) {
-    if (const auto parameter = broken_parameter(work.task().module())) {
-      outcome.diverged = train::Divergence{outcome.state.step, *parameter};
-    }
-  }
   result["diverged"] = outcome.diverged.has_value();
   if (outcome.diverged)
     result["diverged_at"] = {{"step", outcome.diverged->step}, {"layer", outcome.diverged->layer}};
@@ -99,9 +96,12 @@ Json finish(const Recipe& recipe, Work& work, train::Outcome outcome, const fs::
   // Over all processes of the run; what a resumed run repeated is not counted.
   result["images_per_second"] =
       outcome.state.training_seconds > 0
-          ? static_cast<double>(outcome.state.step * recipe.train.batch_size * work.task().plan().per_step) /
+          ? static_cast<double>(work.task().plan().batches_before(outcome.state.step) *
+                                recipe.train.batch_size) /
                 outcome.state.training_seconds
           : 0;
+  for (const data::StepPlan::Change& change : work.task().plan().changes)
+    result["batches_a_step"].push_back({{"from_step", change.step + 1}, {"batches", change.per_step}});
   for (const auto& [part, share] : outcome.shares) result["step_shares"][part] = share;
   clear_leftovers(folder);
   write_json(folder / "result.json", result);
@@ -114,6 +114,10 @@ void check_same_recipe(const fs::path& config, const Recipe& wanted) {
   Recipe before = read_recipe(config);
   before.note = wanted.note;  // it says how the recipe was come by; what counts are the values
   before.data.workers = wanted.data.workers;  // any number gives the same batches
+  // A run may go on with another number of processes, and then of threads.
+  if (processes_of(before, 0, {}, false) != processes_of(wanted, 0, {}, false))
+    before.run.threads = wanted.run.threads;
+  before.run.processes = wanted.run.processes;
   const std::vector<std::string> there = split(to_toml(before), '\n');
   const std::vector<std::string> asked = split(to_toml(wanted), '\n');
   for (std::size_t i = 0; i < std::max(there.size(), asked.size()); ++i) {
@@ -152,35 +156,90 @@ Json read_run_result(const fs::path& file) {
   return result;
 }
 
-Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
-  if (!recipe.axes.empty())
-    user_error("{}: the recipe is a sweep over {}; expected one without [sweep]", recipe.name,
-               recipe.axes.front().key);
-  if (recipe.arms.size() != 1) user_error("train: expected a recipe of one arm, got {}", recipe.arms.size());
-  const fs::path config = folder / "config.toml";
-  const bool there = fs::exists(config);
-  if (there && !resume) {
-    user_error("{}: already holds a run; --resume goes on with it, or choose another --out", folder.string());
-  }
-  // The thread count decides the bits, so a run keeps the one that it was started with.
-  if (there && recipe.run.threads == 0) recipe.run.threads = read_recipe(config).run.threads;
-  prepare_process(recipe);
-  const std::string text = to_toml(recipe);
-  if (there) check_same_recipe(config, recipe);
-  if (there && fs::exists(folder / "result.json")) return read_run_result(folder / "result.json");
-  if (!there) check_no_strays(folder);
+namespace {
 
-  const std::unique_ptr<Work> work = make_work(recipe);
-  const bool folder_was_there = fs::exists(folder);
+/// What the first process found in the folder, and the others go by.
+struct Found {
+  bool there = false, complete = false;
+};
+
+Found look_into(const fs::path& folder, bool resume, Recipe& recipe, train::Group& group) {
+  Found found;
+  torch::Tensor told = torch::zeros({3}, torch::kLong);
+  if (group.leads()) {
+    const fs::path config = folder / "config.toml";
+    found.there = fs::exists(config);
+    if (found.there && !resume) {
+      user_error("{}: already holds a run; --resume goes on with it, or choose another --out",
+                 folder.string());
+    }
+    // The thread count decides the bits, so a run keeps the one that it was started with, unless it goes on
+    // with another number of processes.
+    if (found.there && recipe.run.threads == 0) {
+      const Recipe before = read_recipe(config);
+      if (processes_of(before, 0, {}, false) == recipe.run.processes) recipe.run.threads = before.run.threads;
+    }
+    told = torch::tensor(
+        {std::int64_t{found.there}, std::int64_t{fs::exists(folder / "result.json")}, recipe.run.threads},
+        torch::kLong);
+  }
+  group.broadcast(told);
+  found.there = told[0].item<std::int64_t>() != 0;
+  found.complete = found.there && told[1].item<std::int64_t>() != 0;
+  recipe.run.threads = told[2].item<std::int64_t>();
+  return found;
+}
+
+std::string without_threads(Recipe recipe) {
+  recipe.run.threads = 0;  // machines may differ
+  return to_toml(recipe);
+}
+
+/// Every process was started by hand, or by a launcher, with the same words.
+void check_same_everywhere(const Recipe& recipe, train::Group& group) {
+  const std::vector<std::string> own = split(without_threads(recipe), '\n');
+  const std::vector<std::string> first = split(group.broadcast(without_threads(recipe)), '\n');
+  for (std::size_t i = 0; i < std::max(own.size(), first.size()); ++i) {
+    const std::string here = i < own.size() ? own[i] : "";
+    const std::string there = i < first.size() ? first[i] : "";
+    if (here != there)
+      user_error("process {}: was started with '{}', process 0 with '{}'; expected the same recipe",
+                 group.rank(), printable(here), printable(there));
+  }
+}
+
+/// What the first process alone checks and writes; it holds the lock from here on.
+std::unique_ptr<FolderLock> open_folder(const fs::path& folder, const Found& found, const Recipe& recipe) {
   make_folder(folder);
-  const FolderLock lock(folder);
-  if (!there) write_file(config, text);
-  work->begin(folder);
+  auto lock = std::make_unique<FolderLock>(folder);
+  const fs::path config = folder / "config.toml";
+  // Where a run goes on with another number of processes, that is what there is to see.
+  if (!found.there || read_recipe(config).run.processes != recipe.run.processes)
+    write_file(config, to_toml(recipe));
+  return lock;
+}
+
+Json train_in_group(Recipe recipe, const fs::path& folder, bool resume,
+                    const std::shared_ptr<train::Group>& group) {
+  const Found found = look_into(folder, resume, recipe, *group);
+  prepare_process(recipe, group->place().local_size);
+  check_same_everywhere(recipe, *group);
+  if (group->leads() && found.there) check_same_recipe(folder / "config.toml", recipe);
+  if (found.complete) return group->leads() ? read_run_result(folder / "result.json") : Json();
+  if (group->leads() && !found.there) check_no_strays(folder);
+
+  const std::unique_ptr<Work> work = make_work(recipe, group);
+  const bool folder_was_there = fs::exists(folder);
+  std::unique_ptr<FolderLock> lock;
+  if (group->leads()) {
+    lock = open_folder(folder, found, recipe);
+    work->begin(folder);
+  }
   train::Outcome outcome;
   try {
-    outcome = train_with_progress(recipe, *work, folder, resume);
+    outcome = train_with_progress(recipe, *work, folder, resume, group);
   } catch (const UserError&) {
-    if (!there && !fs::exists(folder / "last")) discard(folder, folder_was_there);
+    if (group->leads() && !found.there && !fs::exists(folder / "last")) discard(folder, folder_was_there);
     throw;
   }
   if (outcome.interrupted) {
@@ -188,7 +247,48 @@ Json train_run(Recipe recipe, const fs::path& folder, bool resume) {
         fmt::format("stopped after step {}; {}/last is saved, the same command with --resume goes on",
                     outcome.state.step, folder.string()));
   }
-  return finish(recipe, *work, std::move(outcome), folder);
+  if (!outcome.diverged) {
+    if (const auto parameter = broken_parameter(work->task().module()))
+      outcome.diverged = train::Divergence{outcome.state.step, *parameter};
+  }
+  if (group->leads()) return finish(recipe, *work, outcome, folder);
+  work->assist(outcome, folder);
+  return {};
+}
+
+/// The first line: c10's messages carry a backtrace below it.
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+std::int64_t processes_of(const Recipe& recipe, std::int64_t asked, const fs::path& folder, bool resume) {
+  if (asked > 0) return asked;
+  if (recipe.run.processes > 0) return recipe.run.processes;
+  const fs::path config = folder / "config.toml";
+  if (!resume || !fs::exists(config)) return 1;
+  return std::max<std::int64_t>(1, read_recipe(config).run.processes);
+}
+
+Json train_run(Recipe recipe, const fs::path& folder, bool resume, const train::Place& place,
+               std::chrono::seconds patience) {
+  if (!recipe.axes.empty())
+    user_error("{}: the recipe is a sweep over {}; expected one without [sweep]", recipe.name,
+               recipe.axes.front().key);
+  if (recipe.arms.size() != 1) user_error("train: expected a recipe of one arm, got {}", recipe.arms.size());
+  recipe.run.processes = place.size;
+  const auto group = train::Group::join(place, patience, torch::Device(recipe.run.device));
+  try {
+    return train_in_group(std::move(recipe), folder, resume, group);
+  } catch (const train::PeerLost& error) {
+    if (!train::has_checkpoint(folder / "last")) throw;
+    throw train::PeerLost(fmt::format("{}; {}/last is saved, the same command with --resume goes on",
+                                      error.what(), folder.string()));
+  } catch (const std::exception& error) {
+    group->leave_word(first_line(error.what()));
+    throw;
+  }
 }
 
 Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {

@@ -79,8 +79,8 @@ PopulationStatistics collect_population(Assembly& assembly, const Recipe& recipe
   const std::int64_t batches =
       recipe.population.batches > 0 ? recipe.population.batches : std::numeric_limits<std::int64_t>::max();
   return train::collect_population(assembly.network(), assembly.reference(), assembly.sampler(),
-                                   *assembly.splits().train, recipe.train.epochs, batches,
-                                   assembly.compute());
+                                   *assembly.splits().train, recipe.train.epochs, batches, assembly.compute(),
+                                   assembly.group(), recipe.train.sync_statistics);
 }
 
 Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
@@ -204,11 +204,25 @@ Json on_the_way(const Recipe& recipe, const train::RunState& state) {
   return out;
 }
 
+Populations collect_populations(Assembly& assembly, const Recipe& recipe, const train::RunState& state,
+                                const std::filesystem::path& best) {
+  Populations found{collect_population(assembly, recipe), std::nullopt};
+  if (assembly.group()->size() == 1 || !recipe.run.test || !state.best || state.best->step == state.step)
+    return found;
+  torch::nn::Module& module = *assembly.network().module;
+  const Safetensors last = train::state_of(module);
+  train::load_checkpoint_model(best, module);
+  found.best = collect_population(assembly, recipe);
+  train::load_state(module, last, "the last step's weights");
+  return found;
+}
+
 double test_error_of_best(Assembly& assembly, const Recipe& recipe, const train::RunState& state,
-                          const std::filesystem::path& best, double last_error) {
+                          const std::filesystem::path& best, double last_error,
+                          const std::optional<PopulationStatistics>& given) {
   if (state.best->step == state.step) return last_error;
   train::load_checkpoint_model(best, *assembly.network().module);
-  const PopulationStatistics population = collect_population(assembly, recipe);
+  const PopulationStatistics population = given ? *given : collect_population(assembly, recipe);
   const Statistics statistics = use_chosen_statistics(assembly, recipe, population);
   return train::evaluate(assembly.network(), *assembly.splits().test,
                          train::evaluation_batch(*assembly.splits().test), statistics, assembly.compute())

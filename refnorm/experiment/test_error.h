@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include <refnorm/base/json.h>
@@ -22,6 +23,15 @@ PopulationReading reading_of(const Recipe& recipe);
 /// Algorithm 3's pass as the recipe has it: over the run's own batches of the epoch after the last.
 PopulationStatistics collect_population(Assembly& assembly, const Recipe& recipe);
 
+/// Of the weights after the last step, and, where several processes share the pass, of the best checkpoint's:
+/// they are all needed for it, and only one of them goes on to the test set.
+struct Populations {
+  PopulationStatistics last;
+  std::optional<PopulationStatistics> best;
+};
+Populations collect_populations(Assembly& assembly, const Recipe& recipe, const train::RunState& state,
+                                const std::filesystem::path& best);
+
 /// The `test_error_pct…` fields of docs/files.md. `statistics` restricts it to one mode; empty: all.
 Json test_errors(Assembly& assembly, const Recipe& recipe, const PopulationStatistics& population,
                  const std::string& statistics = "");
@@ -41,9 +51,10 @@ Json closer_look(Assembly& assembly, const Recipe& recipe, const PopulationStati
 /// recipe has a target (null where it was not reached).
 Json on_the_way(const Recipe& recipe, const train::RunState& state);
 
-/// `test_error_pct_of_best`, by the statistics of `test_error_pct`, collected anew for the checkpoint in
-/// `best`; `last_error` where that is the last step's. Leaves the network with its weights.
+/// `test_error_pct_of_best`, by the statistics of `test_error_pct`, those given or collected anew for the
+/// checkpoint in `best`; `last_error` where that is the last step's. Leaves the network with its weights.
 double test_error_of_best(Assembly& assembly, const Recipe& recipe, const train::RunState& state,
-                          const std::filesystem::path& best, double last_error);
+                          const std::filesystem::path& best, double last_error,
+                          const std::optional<PopulationStatistics>& given = std::nullopt);
 
 }  // namespace refnorm::experiment

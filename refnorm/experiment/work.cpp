@@ -4,9 +4,9 @@
 
 namespace refnorm::experiment {
 
-std::unique_ptr<Work> make_work(const Recipe& recipe) {
-  if (is_detection(recipe)) return std::make_unique<DetectionWork>(recipe);
-  return std::make_unique<ClassificationWork>(recipe);
+std::unique_ptr<Work> make_work(const Recipe& recipe, std::shared_ptr<train::Group> group) {
+  if (is_detection(recipe)) return std::make_unique<DetectionWork>(recipe, std::move(group));
+  return std::make_unique<ClassificationWork>(recipe, std::move(group));
 }
 
 Outline outline(const Recipe& recipe) {

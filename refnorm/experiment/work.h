@@ -37,10 +37,13 @@ class Work {
   /// The fields of result.json that say what training found; for a run that diverged, those that can be said.
   /// Writes what is kept of it beside. The network's weights may be others afterwards.
   virtual Json results(const train::Outcome& outcome, const std::filesystem::path& folder) = 0;
+  /// In the other processes of a group, while the first one is at results(): what it needs of all of them.
+  virtual void assist(const train::Outcome& outcome, const std::filesystem::path& folder) = 0;
 };
 
 /// Loads the data and makes the network. Throws UserError where data, network and norm do not go together.
-std::unique_ptr<Work> make_work(const Recipe& recipe);
+std::unique_ptr<Work> make_work(const Recipe& recipe,
+                                std::shared_ptr<train::Group> group = train::Group::alone());
 
 /// What is known of a recipe's runs before any of its arms is trained.
 struct Outline {

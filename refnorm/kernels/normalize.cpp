@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstddef>
 
 #include <refnorm/kernels/normalize.h>
 #include <refnorm/kernels/schedule.h>
@@ -33,18 +34,22 @@ class Pipeline {
 
   /// first(tile, cell, offset) over memory, between(region) on numbers, second(tile, cell, offset, ahead)
   /// over memory, where `ahead` is as in Caching. In phases, `first` writes at partial cells, which merge()
-  /// then brings together.
+  /// then brings together. Where statistics are of several processes, chunks are not fused either: all
+  /// numbers are exchanged at once.
   template <class First, class Merge, class Between, class Second>
   void run(const First& first, const Merge& merge, const Between& between, const Second& second) const {
+    if (schedule.fused() && sets.joint()) {
+      each_chunk([&](const Region& region) { each_piece(region, first); });
+      between(sets.whole());
+      each_chunk([&](const Region& region) { each_piece_backwards(region, 0, second); });
+      return;
+    }
     if (schedule.fused()) {
       workers.run(static_cast<std::int64_t>(schedule.chunks().size()), [&](std::int64_t i) {
         const Region& region = schedule.chunks()[static_cast<std::size_t>(i)];
         each_piece(region, first);
         between(region);
-        const std::int64_t ahead = to_next_chunk(static_cast<std::size_t>(i));
-        for (std::int64_t b = region.block_end - 1; b >= region.block_begin; --b) {
-          backwards(schedule.piece(b, region), cell(b, region.channel_begin), ahead, second);
-        }
+        each_piece_backwards(region, to_next_chunk(static_cast<std::size_t>(i)), second);
       });
       return;
     }
@@ -86,6 +91,18 @@ class Pipeline {
       return schedule.piece(region.block_begin, region).offset;
     };
     return begin(chunks[i + 1]) - begin(chunks[i]);
+  }
+  template <class Body>
+  void each_chunk(const Body& body) const {
+    const auto& chunks = schedule.chunks();
+    workers.run(static_cast<std::int64_t>(chunks.size()),
+                [&](std::int64_t i) { body(chunks[static_cast<std::size_t>(i)]); });
+  }
+  template <class Sweep>
+  void each_piece_backwards(const Region& region, std::int64_t ahead, const Sweep& sweep) const {
+    for (std::int64_t b = region.block_end - 1; b >= region.block_begin; --b) {
+      backwards(schedule.piece(b, region), cell(b, region.channel_begin), ahead, sweep);
+    }
   }
   template <class Body>
   void each_slice(const Body& body) const {
@@ -143,6 +160,54 @@ void merge_sums(const StatisticSets& sets, const Schedule& schedule, double* sum
   }
 }
 
+/// body(k, source) for each source whose sets are of several processes.
+template <class Body>
+void for_each_joint(const StatisticSets& sets, const Body& body) {
+  for (std::size_t k = 0; k < sets.sources().size(); ++k) {
+    if (sets.sources()[k].joint) body(k, sets.sources()[k]);
+  }
+}
+
+/// From the statistics of this process's sets to those of all: Chan's formula over the processes in order.
+void merge_processes(const StatisticSets& sets, const AcrossProcesses& processes, double* mean, double* var) {
+  for_each_joint(sets, [&](std::size_t k, const StatisticSets::Source& source) {
+    const std::int64_t block = sets.has_reference_block() ? 1 : 0;
+    const auto count = static_cast<std::size_t>(source.blocks * source.groups);
+    double* means = mean + source.offset;
+    double* vars = var + source.offset;
+    std::vector<double> own{sets.own_row_values(k, block)};
+    own.insert(own.end(), means, means + count);
+    own.insert(own.end(), vars, vars + count);
+    const std::vector<double> all = processes.gather(own);
+    const double values = sets.row_values(k, block);
+    for (std::size_t i = 0; i < count; ++i) {
+      double sum = 0;
+      for (std::size_t at = 0; at < all.size(); at += own.size()) sum += all[at] * all[at + 1 + i];
+      const double centre = sum / values;
+      double m2 = 0;
+      for (std::size_t at = 0; at < all.size(); at += own.size()) {
+        const double away = all[at + 1 + i] - centre;
+        m2 += all[at] * (all[at + 1 + count + i] + away * away);
+      }
+      means[i] = centre;
+      vars[i] = m2 / values;
+    }
+  });
+}
+
+/// Every process has the part of these gradients that its own values make.
+void sum_processes(const StatisticSets& sets, const AcrossProcesses& processes, double* mean_grad,
+                   double* var_grad) {
+  for_each_joint(sets, [&](std::size_t, const StatisticSets::Source& source) {
+    const auto count = static_cast<std::size_t>(source.blocks * source.groups);
+    std::vector<double> sums(mean_grad + source.offset, mean_grad + source.offset + count);
+    sums.insert(sums.end(), var_grad + source.offset, var_grad + source.offset + count);
+    processes.sum(sums);
+    std::copy_n(sums.begin(), count, mean_grad + source.offset);
+    std::copy_n(sums.begin() + static_cast<std::ptrdiff_t>(count), count, var_grad + source.offset);
+  });
+}
+
 }  // namespace
 
 Workers sequential() {
@@ -185,6 +250,7 @@ void normalize(const Problem<T>& problem, const T* residual, const ForwardOutput
       },
       [&](const Region& region) {
         sets.gather(region, joint, mean.get(), m2.get(), out.mean, out.var);
+        if (sets.joint()) merge_processes(sets, *problem.processes, out.mean, out.var);
         pipeline.coefficients(region);
       },
       [&](const Tile& tile, std::int64_t cell, std::int64_t offset, std::int64_t ahead) {
@@ -249,6 +315,7 @@ void normalize_backward(const Problem<T>& problem, const BackwardInputs<T>& in, 
       [&](const Region& region) {
         pipeline.blender.template set_gradients<V>(region, g.get(), gx.get(), mean_grad.get(),
                                                    var_grad.get());
+        if (sets.joint()) sum_processes(sets, *problem.processes, mean_grad.get(), var_grad.get());
         pipeline.blender.template backward_coefficients<V>(region, mean_grad.get(), var_grad.get(),
                                                            g_scale.get(), x_scale.get(), dx_shift.get());
       },

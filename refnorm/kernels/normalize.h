@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <span>
+#include <vector>
 
 #include <refnorm/kernels/blend.h>
 
@@ -16,6 +18,15 @@ struct Workers {
 /// One thread, in order.
 Workers sequential();
 
+/// Other processes that work on their own parts of the same batch at the same time, each with as many
+/// numbers.
+struct AcrossProcesses {
+  /// The numbers of all processes, one process behind the other.
+  std::function<std::vector<double>(std::span<const double>)> gather;
+  /// In the numbers' place, the sums over all processes.
+  std::function<void(std::span<double>)> sum;
+};
+
 /// What is normalized, and how; shared by forward and backward.
 template <class T>
 struct Problem {
@@ -25,6 +36,7 @@ struct Problem {
   const Sweeps<T>* sweeps = nullptr;
   bool relu = false;
   const T* x = nullptr;
+  const AcrossProcesses* processes = nullptr;  ///< needed where Blend::joint_values is not 0
 };
 
 /// Bytes of a gate, one bit for each value that ReLU lets through: all that backward needs of the output

@@ -7,7 +7,10 @@
 namespace refnorm::kernels {
 
 StatisticSets::StatisticSets(const Shape& shape, const Blend& blend)
-    : shape_(shape), reference_block_(blend.reference_rows > 0), stored_(!blend.stored_mean.empty()) {
+    : shape_(shape),
+      reference_block_(blend.reference_rows > 0),
+      stored_(!blend.stored_mean.empty()),
+      joint_values_(blend.joint_values) {
   const std::int64_t own = shape.samples - blend.reference_rows;
   if (own < 0) throw std::invalid_argument("more reference rows than samples");
   if (reference_block_ && stored_) throw std::invalid_argument("reference rows and a stored reference");
@@ -22,7 +25,7 @@ StatisticSets::StatisticSets(const Shape& shape, const Blend& blend)
 
   for (const Partition& partition : blend.partitions) add_source(partition, own, unit);
   if (reference_block_) {
-    sources_.push_back({sets_, 1, shape.channels, 1, 1});
+    sources_.push_back({sets_, 1, shape.channels, 1, 1, false});
     sets_ += shape.channels;
     component_blocks_ = blocks();
   }
@@ -42,6 +45,7 @@ void StatisticSets::add_source(const Partition& partition, std::int64_t own_samp
   source.offset = sets_;
   source.channels_per_group = partition.channels;
   source.groups = shape_.channels / partition.channels;
+  source.joint = joint_values_ > 0 && partition.samples == Partition::kBatch;
   if (partition.samples >= own_samples) {
     source.blocks = 1;
     source.cells_per_block = own_blocks;
@@ -63,7 +67,16 @@ Region StatisticSets::blocks_of(std::size_t k, std::int64_t block) const {
   return {block, block + 1, 0, 0};
 }
 
+bool StatisticSets::joint() const {
+  return std::any_of(sources_.begin(), sources_.end(), [](const Source& source) { return source.joint; });
+}
+
 double StatisticSets::row_values(std::size_t k, std::int64_t block) const {
+  if (!sources_[k].joint) return own_row_values(k, block);
+  return static_cast<double>(joint_values_ * sources_[k].channels_per_group);
+}
+
+double StatisticSets::own_row_values(std::size_t k, std::int64_t block) const {
   const Region rows = blocks_of(k, block);
   return static_cast<double>((block_begin(rows.block_end) - block_begin(rows.block_begin)) *
                              shape_.positions * sources_[k].channels_per_group);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct Shape {
 /// at all positions. {N, 1} is batch norm's, {1, 1} instance norm's, {1, C} layer norm's, {1, C/G} group
 /// norm's, {v, 1} that of virtual batches. Where N is no multiple of `samples`, the last set takes the rest.
 struct Partition {
+  /// All samples of the batch, and those of other processes where these are counted in (Blend::joint_values).
+  static constexpr std::int64_t kBatch = std::numeric_limits<std::int64_t>::max();
   std::int64_t samples = 0;
   std::int64_t channels = 0;
 };
@@ -52,6 +55,9 @@ struct Blend {
   bool mixture = false;
   double eps = 0;
   Renormalization renormalization;
+  /// Values of a channel in the batches of all processes together, whose statistics the sets of kBatch
+  /// samples then have; 0: those sets are of this process's batch.
+  std::int64_t joint_values = 0;
 };
 
 /// A rectangle of cells: blocks [block_begin, block_end) x channels [channel_begin, channel_end).
@@ -69,6 +75,7 @@ class StatisticSets {
     std::int64_t offset = 0;
     std::int64_t blocks = 0, groups = 0;
     std::int64_t cells_per_block = 0, channels_per_group = 0;
+    bool joint = false;  ///< values of other processes belong to the sets, too
   };
 
   /// Throws std::invalid_argument where partitions do not nest, channels do not divide, or the numbers of
@@ -86,6 +93,8 @@ class StatisticSets {
   const std::vector<Source>& sources() const { return sources_; }
   /// Sets of all computed sources together.
   std::int64_t sets() const { return sets_; }
+  /// Whether some source has sets of several processes.
+  bool joint() const;
   bool has_reference_block() const { return reference_block_; }
   bool has_stored() const { return stored_; }
 
@@ -99,8 +108,9 @@ class StatisticSets {
     if (source.cells_per_block > 1 || of_reference(k)) return source.offset;
     return source.offset + (block - (reference_block_ ? 1 : 0)) * source.groups;
   }
-  /// Values in each of those sets.
+  /// Values in each of those sets, and those of this process among them.
   double row_values(std::size_t k, std::int64_t block) const;
+  double own_row_values(std::size_t k, std::int64_t block) const;
   /// body(set, channel_begin, channel_end) for each group of source k in a range of channels that begins and
   /// ends with groups.
   template <class Body>
@@ -135,6 +145,7 @@ class StatisticSets {
   Shape shape_;
   bool reference_block_ = false;
   bool stored_ = false;
+  std::int64_t joint_values_ = 0;
   std::vector<std::int64_t> bounds_;
   std::vector<Source> sources_;
   std::int64_t sets_ = 0;

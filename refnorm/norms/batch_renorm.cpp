@@ -33,11 +33,10 @@ BatchRenormBase::Limits BatchRenormBase::limits(std::int64_t steps) const {
 }
 
 Tensor BatchRenormBase::compute_by_batch(const Tensor& x, const ops::Then& then) {
-  const std::int64_t values = x.numel() / x.size(1);
+  ops::NormalizeBy by = by_batch(x, x.size(0));
+  const std::int64_t values = by.batch.values;
   require_values(values, x, "a channel in training");
   const Limits limit = limits(num_batches_tracked.item<std::int64_t>());
-  ops::NormalizeBy by;
-  by.sets = {{x.size(0), 1}};
   by.renorm_mean = running_mean;
   by.renorm_var = running_var;
   by.r_max = limit.r_max;

@@ -32,6 +32,9 @@ void ChannelNorm::reset_parameters() {
 Tensor ChannelNorm::normalize(const Tensor& x, const ops::Then& then) {
   check_input(x);
   if (x.numel() > 0) return compute(x, then);
+  // The others would wait for it in vain.
+  if (ops::joint_statistics() != nullptr)
+    user_error("{}: an empty batch cannot take part in synchronized statistics", type_name_);
   // Nothing to normalize, but the parameters stay in the graph and get their zero gradients.
   Tensor y = x.clone();
   for (const Tensor& parameter : parameters(/*recurse=*/false)) {
@@ -39,6 +42,13 @@ Tensor ChannelNorm::normalize(const Tensor& x, const ops::Then& then) {
   }
   if (then.residual.defined()) y = y + then.residual;
   return then.relu ? torch::relu(y) : y;
+}
+
+ops::NormalizeBy ChannelNorm::by_batch(const Tensor& x, std::int64_t samples) {
+  ops::NormalizeBy by;
+  by.sets = {{ops::Partition::kBatch, 1}};
+  by.batch = ops::batch_size_of(samples, x.numel() / (x.size(0) * x.size(1)));
+  return by;
 }
 
 ops::Normalized ChannelNorm::apply(const Tensor& x, ops::NormalizeBy by, const ops::Then& then) const {

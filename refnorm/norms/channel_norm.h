@@ -49,6 +49,9 @@ class ChannelNorm : public NormLayer {
   /// The options beside channels, eps and affine, for print: ", groups=2".
   virtual std::string more_options() const { return {}; }
 
+  /// By the statistics of the batch, whose samples are the last `samples` of x: those of all processes where
+  /// statistics are synchronized. Its size is in `batch`.
+  static ops::NormalizeBy by_batch(const torch::Tensor& x, std::int64_t samples);
   /// ops::normalize with this layer's weight and bias; `by.eps` is set to the layer's.
   ops::Normalized apply(const torch::Tensor& x, ops::NormalizeBy by, const ops::Then& then) const;
   /// Throws UserError where a set of so many values is just one, which would normalize to 0 whatever it is.

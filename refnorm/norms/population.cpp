@@ -24,6 +24,37 @@ class Averages {
     within_unbiased_ =
         within_unbiased_ + (var * (n > 1 ? n / (n - 1) : 1.0) - within_unbiased_) * (n / weight_);
   }
+  /// Both together (Chan).
+  void add(const Averages& other) {
+    if (other.weight_ == 0) return;
+    if (weight_ == 0) {
+      *this = other;
+      return;
+    }
+    const double weight = weight_ + other.weight_;
+    const double share = other.weight_ / weight;
+    const Tensor step = other.mean_ - mean_;
+    squares_ = squares_ + other.squares_ + step.square() * (weight_ * share);
+    mean_ = mean_ + step * share;
+    within_ = within_ + (other.within_ - within_) * share;
+    within_unbiased_ = within_unbiased_ + (other.within_unbiased_ - within_unbiased_) * share;
+    weight_ = weight;
+  }
+  /// As numbers of [5, channels].
+  Tensor pack(std::int64_t channels) const {
+    const Tensor none = torch::zeros({channels}, torch::kDouble);
+    if (weight_ == 0) return torch::stack({none, none, none, none, none});
+    return torch::stack({none + weight_, mean_, squares_, within_, within_unbiased_}).to(torch::kCPU);
+  }
+  static Averages unpack(const Tensor& numbers) {
+    Averages averages;
+    averages.weight_ = numbers[0][0].item<double>();
+    averages.mean_ = numbers[1];
+    averages.squares_ = numbers[2];
+    averages.within_ = numbers[3];
+    averages.within_unbiased_ = numbers[4];
+    return averages;
+  }
   bool empty() const { return weight_ == 0; }
   LayerPopulation::Estimate printed() const { return {mean_, within_unbiased_}; }
   LayerPopulation::Estimate between() const { return {mean_, within_ + squares_ / weight_}; }
@@ -77,6 +108,17 @@ PopulationPass::~PopulationPass() {
     watch->layer->observe_batches({});
     watch->layer->use_statistics(watch->statistics_before);
     watch->layer->update_statistics(watch->updates_before);
+  }
+}
+
+void PopulationPass::join(const std::function<std::vector<Tensor>(const Tensor&)>& gather) {
+  for (const auto& watch : watches_) {
+    for (Averages* averages : {&watch->blended, &watch->raw}) {
+      Averages all;
+      for (const Tensor& one : gather(averages->pack(watch->layer->channels())))
+        all.add(Averages::unpack(one));
+      *averages = all;
+    }
   }
 }
 

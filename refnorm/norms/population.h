@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -55,6 +56,10 @@ class PopulationPass {
   ~PopulationPass();
   PopulationPass(const PopulationPass&) = delete;
   PopulationPass& operator=(const PopulationPass&) = delete;
+
+  /// Takes in what the passes of other processes saw, of the same model: `gather` gives a tensor of each of
+  /// them, this one's among them, in the same order in each.
+  void join(const std::function<std::vector<torch::Tensor>(const torch::Tensor&)>& gather);
 
   /// Throws UserError if a layer saw no batch.
   PopulationStatistics finish() const;

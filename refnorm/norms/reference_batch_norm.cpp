@@ -68,22 +68,21 @@ Tensor ReferenceBatchNormBase::compute_by_batch(const Tensor& x, const ops::Then
         "ReferenceKeeper::forward",
         type_name());
   }
-  if (!has_reference()) require_values(x.numel() / x.size(1), x, "a channel in training");
   return compute_blended(x, then);
 }
 
 /// The weights of the batch and of the reference, in that order; the latter.
-double ReferenceBatchNormBase::set_weights(NormalizeBy& by, std::int64_t samples) const {
-  const double l1 = options.reference_weight().value_or(1.0 / static_cast<double>(samples + 1));
+double ReferenceBatchNormBase::set_weights(NormalizeBy& by) const {
+  const double l1 = options.reference_weight().value_or(1.0 / static_cast<double>(by.batch.samples + 1));
   by.mean_weights = by.var_weights = torch::tensor({1 - l1, l1}, torch::dtype(torch::kDouble));
   by.mixture = options.variance() == VarianceBlend::kMixture;
   return l1;
 }
 
 Tensor ReferenceBatchNormBase::compute_blended(const Tensor& x, const ops::Then& then) {
-  NormalizeBy by;
-  by.sets = {{x.size(0), 1}};
-  const std::int64_t values = x.numel() / x.size(1);
+  NormalizeBy by = by_batch(x, x.size(0));
+  const std::int64_t values = by.batch.values;
+  if (!has_reference()) require_values(values, x, "a channel in training");
   // A moving reference starts from the first batch's own statistics.
   const bool first_of_moving = options.reference() == Reference::kMoving && !reference_captured();
   if (!has_reference() || first_of_moving) {
@@ -100,7 +99,7 @@ Tensor ReferenceBatchNormBase::compute_blended(const Tensor& x, const ops::Then&
   }
   by.stored_mean = ref_mean;
   by.stored_var = ref_var;
-  const double l1 = set_weights(by, x.size(0));
+  const double l1 = set_weights(by);
   const auto out = apply(x, by, then);
   record_blend(out.sources[0], {ref_mean, ref_var}, l1, values);
   if (options.reference() == Reference::kMoving) update_moving_reference(out.sources[0]);
@@ -121,13 +120,13 @@ Tensor ReferenceBatchNormBase::compute_live(const Tensor& x, const ops::Then& th
     by.sets = {{rows, 1}};
     return apply(x, by, then).y;
   }
-  by.sets = {{samples, 1}};
+  by = by_batch(x, samples);
   by.reference_rows = rows;
-  const double l1 = set_weights(by, samples);
+  const double l1 = set_weights(by);
   const auto out = apply(x, by, then);
   const auto& [batch, reference] = std::tie(out.sources[0], out.sources[1]);
   if (updating()) store_reference(reference.mean.flatten(), reference.var.flatten());
-  record_blend(batch, reference, l1, samples * x.numel() / (x.size(0) * x.size(1)));
+  record_blend(batch, reference, l1, by.batch.values);
   return out.y;
 }
 

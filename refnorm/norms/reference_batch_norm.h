@@ -93,7 +93,7 @@ class ReferenceBatchNormBase : public BatchStatisticsLayer, public ReferenceLaye
   torch::Tensor compute_capture(const torch::Tensor& x, const ops::Then& then);
   torch::Tensor compute_live(const torch::Tensor& x, const ops::Then& then);
   torch::Tensor compute_blended(const torch::Tensor& x, const ops::Then& then);
-  double set_weights(ops::NormalizeBy& by, std::int64_t samples) const;
+  double set_weights(ops::NormalizeBy& by) const;
   void record_blend(const ops::SetMoments& batch, const ops::SetMoments& reference, double l1,
                     std::int64_t values);
   void update_moving_reference(const ops::SetMoments& batch);

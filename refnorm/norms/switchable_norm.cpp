@@ -33,9 +33,11 @@ ops::NormalizeBy SwitchableNormBase::sample_sources() const {
 
 Tensor SwitchableNormBase::compute_by_batch(const Tensor& x, const ops::Then& then) {
   ops::NormalizeBy by = sample_sources();
-  by.sets.push_back({x.size(0), 1});
+  const ops::NormalizeBy batch = by_batch(x, x.size(0));
+  by.sets.push_back(batch.sets[0]);
+  by.batch = batch.batch;
   const auto out = apply(x, by, then);
-  record(plain_observation(out.sources.back(), x.numel() / x.size(1)));
+  record(plain_observation(out.sources.back(), by.batch.values));
   return out.y;
 }
 

@@ -1,7 +1,10 @@
+#include <optional>
+
 #include <ATen/autocast_mode.h>
 #include <torch/library.h>
 #include <torch/torch.h>
 
+#include <refnorm/ops/joint_statistics.h>
 #include <refnorm/ops/normalize.h>
 #include <refnorm/ops/normalize_call.h>
 
@@ -19,20 +22,22 @@ constexpr const char* kSchema =
     "var_weights, *, bool relu=False, int[] sets, int reference_rows=0, Tensor? stored_mean=None, Tensor? "
     "stored_var=None, bool mixture=False, float eps=1e-05, Tensor? renorm_mean=None, Tensor? "
     "renorm_var=None, "
-    "float r_max=1., float d_max=0., bool keep_gate=False) -> (Tensor y, Tensor mean, Tensor var, Tensor "
+    "float r_max=1., float d_max=0., int joint_values=0, bool keep_gate=False) -> (Tensor y, Tensor mean, "
+    "Tensor var, Tensor "
     "gate)";
 
 using Signature = NormalizeOutputs(const Tensor&, const OptionalTensor&, const OptionalTensor&,
                                    const OptionalTensor&, const Tensor&, const Tensor&, bool, at::IntArrayRef,
                                    std::int64_t, const OptionalTensor&, const OptionalTensor&, bool, double,
-                                   const OptionalTensor&, const OptionalTensor&, double, double, bool);
+                                   const OptionalTensor&, const OptionalTensor&, double, double, std::int64_t,
+                                   bool);
 
 NormalizeOutputs call(const NormalizeInputs& in, const NormalizeSettings& s) {
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("refnorm::normalize", "").typed<Signature>();
   return op.call(in.x, in.weight, in.bias, in.residual, in.mean_weights, in.var_weights, s.relu, s.sets,
                  s.reference_rows, s.stored_mean, s.stored_var, s.mixture, s.eps, s.renorm_mean, s.renorm_var,
-                 s.r_max, s.d_max, s.keep_gate);
+                 s.r_max, s.d_max, s.joint_values, s.keep_gate);
 }
 
 void check(const NormalizeInputs& in, const NormalizeSettings& s) {
@@ -53,6 +58,8 @@ void check(const NormalizeInputs& in, const NormalizeSettings& s) {
   TORCH_CHECK(s.stored_mean.has_value() == s.stored_var.has_value() &&
                   s.renorm_mean.has_value() == s.renorm_var.has_value(),
               "refnorm::normalize: a mean without a variance, or the reverse");
+  TORCH_CHECK(s.joint_values == 0 || joint_statistics() != nullptr || in.x.is_meta(),
+              "refnorm::normalize: joint_values without other processes");
   if (in.residual) {
     TORCH_CHECK(in.residual->sizes() == in.x.sizes() && in.residual->scalar_type() == in.x.scalar_type(),
                 "refnorm::normalize: residual has the shape ", in.residual->sizes(), " and type ",
@@ -68,10 +75,10 @@ NormalizeOutputs unpacked(const Tensor& x, const OptionalTensor& weight, const O
                           std::int64_t reference_rows, const OptionalTensor& stored_mean,
                           const OptionalTensor& stored_var, bool mixture, double eps,
                           const OptionalTensor& renorm_mean, const OptionalTensor& renorm_var, double r_max,
-                          double d_max, bool keep_gate) {
+                          double d_max, std::int64_t joint_values, bool keep_gate) {
   return implementation({x, weight, bias, residual, mean_weights, var_weights},
                         {relu, sets.vec(), reference_rows, stored_mean, stored_var, mixture, eps, renorm_mean,
-                         renorm_var, r_max, d_max, keep_gate});
+                         renorm_var, r_max, d_max, joint_values, keep_gate});
 }
 
 NormalizeOutputs on_cpu(const NormalizeInputs& in, const NormalizeSettings& settings) {
@@ -115,6 +122,9 @@ class Normalize : public torch::autograd::Function<Normalize> {
                                 snapshot(settings.stored_var), snapshot(settings.renorm_mean),
                                 snapshot(settings.renorm_var), has_gate ? gate : Tensor()});
     context->saved_data["has_residual"] = residual.has_value();
+    // Backward may run in another thread, and later.
+    if (settings.joint_values > 0)
+      context->saved_data["processes"] = c10::IValue::make_capsule(joint_statistics());
     save_numbers(context, settings);
     context->mark_non_differentiable({mean, var, gate});
     return {y, mean, var, gate};
@@ -122,6 +132,10 @@ class Normalize : public torch::autograd::Function<Normalize> {
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const Saved saved(context);
+    std::optional<SynchronizeStatistics> synchronize;
+    if (saved.settings.joint_values > 0)
+      synchronize.emplace(c10::static_intrusive_pointer_cast<JointStatistics>(
+          context->saved_data.at("processes").toCapsule()));
     const auto [x, weight, bias, residual, mean_weights, var_weights] =
         gradients(grads[0], saved.in, saved.settings, saved.kept);
     return {x, weight, bias, residual, mean_weights, var_weights, Tensor()};
@@ -190,6 +204,7 @@ class Normalize : public torch::autograd::Function<Normalize> {
     data["eps"] = settings.eps;
     data["r_max"] = settings.r_max;
     data["d_max"] = settings.d_max;
+    data["joint_values"] = settings.joint_values;
   }
   static NormalizeSettings load_numbers(AutogradContext* context) {
     const auto& data = context->saved_data;
@@ -201,6 +216,7 @@ class Normalize : public torch::autograd::Function<Normalize> {
     settings.eps = data.at("eps").toDouble();
     settings.r_max = data.at("r_max").toDouble();
     settings.d_max = data.at("d_max").toDouble();
+    settings.joint_values = data.at("joint_values").toInt();
     return settings;
   }
 };
@@ -272,10 +288,18 @@ Normalized normalize(const Tensor& x, const NormalizeBy& by, const Tensor& weigh
                      maybe(then.residual),
                      by.mean_weights.defined() ? by.mean_weights : one,
                      by.var_weights.defined() ? by.var_weights : one};
-  NormalizeSettings settings{
-      then.relu,  {},     by.reference_rows,     maybe(by.stored_mean), maybe(by.stored_var),
-      by.mixture, by.eps, maybe(by.renorm_mean), maybe(by.renorm_var),  by.r_max,
-      by.d_max};
+  NormalizeSettings settings{then.relu,
+                             {},
+                             by.reference_rows,
+                             maybe(by.stored_mean),
+                             maybe(by.stored_var),
+                             by.mixture,
+                             by.eps,
+                             maybe(by.renorm_mean),
+                             maybe(by.renorm_var),
+                             by.r_max,
+                             by.d_max,
+                             by.batch.joint ? by.batch.values : 0};
   for (const Partition& partition : by.sets) {
     settings.sets.push_back(partition.samples);
     settings.sets.push_back(partition.channels);

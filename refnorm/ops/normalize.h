@@ -6,6 +6,7 @@
 #include <torch/types.h>
 
 #include <refnorm/kernels/statistic_sets.h>
+#include <refnorm/ops/joint_statistics.h>
 
 namespace refnorm::ops {
 
@@ -22,6 +23,7 @@ struct NormalizeBy {
   double eps = 1e-5;                        ///< added to the variance under the root
   torch::Tensor renorm_mean, renorm_var;    ///< [C]; batch renormalization's targets; undefined: none
   double r_max = 1, d_max = 0;              ///< and its limits
+  BatchSize batch;                          ///< of sets of Partition::kBatch samples; batch_size_of()
 };
 
 /// What follows the norm at once: + residual (of x's shape), then ReLU.

@@ -22,7 +22,8 @@ struct NormalizeSettings {
   double eps = 0;
   OptionalTensor renorm_mean, renorm_var;
   double r_max = 1, d_max = 0;
-  bool keep_gate = false;  ///< backward will follow, and may want to know what ReLU let through
+  std::int64_t joint_values = 0;  ///< see kernels::Blend
+  bool keep_gate = false;         ///< backward will follow, and may want to know what ReLU let through
 };
 
 /// The tensors that may have gradients.

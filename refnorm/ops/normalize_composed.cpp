@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include <refnorm/ops/joint_statistics.h>
 #include <refnorm/ops/normalize_call.h>
 
 namespace refnorm::ops {
@@ -31,6 +32,31 @@ Moments set_moments(const Tensor& x, std::int64_t samples, std::int64_t channels
   return {torch::cat({first.mean, last.mean}), torch::cat({first.var, last.var})};
 }
 
+/// The sum over all processes, forward and backward: each of them has its part of the loss that the sum
+/// enters.
+class SumOverProcesses : public torch::autograd::Function<SumOverProcesses> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& own) {
+    context->saved_data["processes"] = c10::IValue::make_capsule(joint_statistics());
+    Tensor sum = own.clone();
+    joint_statistics()->sum(sum);
+    return sum;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const SynchronizeStatistics synchronize(
+        c10::static_intrusive_pointer_cast<JointStatistics>(context->saved_data.at("processes").toCapsule()));
+    return {SumOverProcesses::apply(grads[0].contiguous())};
+  }
+};
+
+/// Those of all processes, of this one's from `own` values each; all together they are `joint`.
+Moments joint_moments(const Moments& moments, double own, double joint) {
+  const Tensor mean = SumOverProcesses::apply((moments.mean * (own / joint)).contiguous());
+  const Tensor within = moments.var + (moments.mean - mean).square();
+  return {mean, SumOverProcesses::apply((within * (own / joint)).contiguous())};
+}
+
 /// [blocks, groups] -> [samples, C]: each (sample, channel)'s own.
 Tensor spread(const Tensor& of_sets, std::int64_t samples, std::int64_t per_block, std::int64_t channels) {
   const Tensor block = torch::arange(samples, torch::dtype(torch::kLong).device(of_sets.device()))
@@ -60,7 +86,12 @@ Blended blend(const Tensor& x, const NormalizeInputs& inputs, const NormalizeSet
     vars.push_back(var);
   };
   for (std::size_t i = 0; i + 1 < settings.sets.size(); i += 2) {
-    const Moments moments = set_moments(batch, settings.sets[i], settings.sets[i + 1]);
+    Moments moments = set_moments(batch, settings.sets[i], settings.sets[i + 1]);
+    if (settings.joint_values > 0 && settings.sets[i] == kernels::Partition::kBatch) {
+      const auto channels_of_set = static_cast<double>(settings.sets[i + 1]);
+      moments = joint_moments(moments, static_cast<double>(own * x.size(2)) * channels_of_set,
+                              static_cast<double>(settings.joint_values) * channels_of_set);
+    }
     out.set_means.push_back(moments.mean.flatten());
     out.set_vars.push_back(moments.var.flatten());
     add_source(spread(moments.mean, own, settings.sets[i], channels),

@@ -1,7 +1,10 @@
+#include <algorithm>
+
 #include <torch/torch.h>
 
 #include <refnorm/kernels/normalize.h>
 #include <refnorm/kernels/simd_sweeps.h>
+#include <refnorm/ops/joint_statistics.h>
 #include <refnorm/ops/normalize_call.h>
 #include <refnorm/ops/parallel.h>
 
@@ -44,18 +47,40 @@ std::vector<double> vector_of(const Tensor& values) {
   return {numbers.data_ptr<double>(), numbers.data_ptr<double>() + numbers.numel()};
 }
 
+/// The exchange of numbers as the kernels have it.
+kernels::AcrossProcesses across(const c10::intrusive_ptr<JointStatistics>& all) {
+  const auto tensor_of = [](const double* values, std::size_t count) {
+    const Tensor tensor = torch::empty({static_cast<std::int64_t>(count)}, torch::kDouble);
+    std::copy_n(values, count, tensor.data_ptr<double>());
+    return tensor;
+  };
+  return {[all, tensor_of](std::span<const double> own) {
+            const Tensor gathered = all->gather(tensor_of(own.data(), own.size())).contiguous();
+            return std::vector<double>(gathered.data_ptr<double>(),
+                                       gathered.data_ptr<double>() + gathered.numel());
+          },
+          [all, tensor_of](std::span<double> own) {
+            Tensor sums = tensor_of(own.data(), own.size());
+            all->sum(sums);
+            std::copy_n(sums.data_ptr<double>(), own.size(), own.data());
+          }};
+}
+
 /// Everything that forward and backward have in common, in the kernels' terms.
 struct Prepared {
   Prepared(const NormalizeInputs& inputs, const NormalizeSettings& settings)
       : x(inputs.x.contiguous(format_of(inputs.x))),
         blend(blend_of(inputs, settings, numbers)),
         weight(doubles(inputs.weight)),
-        bias(doubles(inputs.bias)) {}
+        bias(doubles(inputs.bias)) {
+    if (settings.joint_values > 0 && joint_statistics() != nullptr) processes = across(joint_statistics());
+  }
 
   Tensor x;
   BlendNumbers numbers;
   kernels::Blend blend;
   Tensor weight, bias;
+  kernels::AcrossProcesses processes;
 };
 
 /// T as ATen and as the kernels call it.
@@ -87,7 +112,8 @@ kernels::Problem<typename KernelType<Theirs>::type> problem_of(const Prepared& p
           {span_of(prepared.weight), span_of(prepared.bias)},
           &kernels::sweeps<Ours>(),
           relu,
-          data<Theirs>(prepared.x)};
+          data<Theirs>(prepared.x),
+          &prepared.processes};
 }
 
 template <class Body>
@@ -150,6 +176,7 @@ kernels::Blend blend_of(const NormalizeInputs& inputs, const NormalizeSettings& 
   blend.var_weights = vector_of(inputs.var_weights);
   blend.mixture = settings.mixture;
   blend.eps = settings.eps;
+  blend.joint_values = settings.joint_values;
   blend.renormalization = {span_of(numbers.renorm_mean), span_of(numbers.renorm_var), settings.r_max,
                            settings.d_max};
   return blend;

@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kGenerator = "generator/cpu";
+constexpr const char* kProcess = "process/";
 constexpr const char* kSum = "crc32";
 constexpr const char* kFiles = "files";
 constexpr const char* kModel = "model.safetensors";
@@ -47,8 +48,13 @@ Json to_json(const RunState& state) {
     target = state.target->step;
     time["target_seconds"] = state.target->training_seconds;
   }
+  Json changes = Json::array();
+  for (const data::StepPlan::Change& change : state.changes)
+    changes.push_back({change.step, change.epoch, change.batch, change.per_step});
   return {{"format", kFormat},
           {"step", state.step},
+          {"batches_a_step", state.batches_a_step},
+          {"changes", changes},
           {"since_line", to_json(state.since_line)},
           {"epoch", to_json(state.epoch)},
           {"last_epoch", to_json(state.last_epoch)},
@@ -61,6 +67,11 @@ Json to_json(const RunState& state) {
 RunState state_from(const Json& json) {
   RunState state;
   state.step = json.at("step").get<std::int64_t>();
+  // Checkpoints of single processes of old may lack these.
+  state.batches_a_step = json.value("batches_a_step", std::int64_t{0});
+  for (const Json& change : json.value("changes", Json::array()))
+    state.changes.push_back({change.at(0).get<std::int64_t>(), change.at(1).get<std::int64_t>(),
+                             change.at(2).get<std::int64_t>(), change.at(3).get<std::int64_t>()});
   state.since_line = tally_from(json.at("since_line"));
   state.epoch = tally_from(json.at("epoch"));
   state.last_epoch = tally_from(json.at("last_epoch"));
@@ -115,10 +126,35 @@ void write_part(const fs::path& folder, const char* name, const Safetensors& con
   meta[kFiles][name] = hex(crc32(bytes));
 }
 
+void set_generator(const RawTensor& state, const std::string& file) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  try {
+    generator.set_state(to_tensor(state));
+  } catch (const c10::Error&) {
+    user_error("{}: tensor '{}' is not a generator's state", file, kGenerator);
+  }
+}
+
+/// The buffers that one process has for itself.
+void load_own(torch::nn::Module& model, const Safetensors& state, const std::string& prefix,
+              const std::string& file) {
+  const torch::NoGradGuard no_grad;
+  auto buffers = model.named_buffers();
+  for (const auto& [name, raw] : state.tensors) {
+    if (!name.starts_with(prefix) || name == prefix + kGenerator) continue;
+    torch::Tensor* buffer = buffers.find(name.substr(prefix.size()));
+    const torch::Tensor value = to_tensor(raw);
+    if (buffer == nullptr || buffer->sizes() != value.sizes() || buffer->scalar_type() != value.scalar_type())
+      user_error("{}: tensor '{}' fits no buffer of the network", file, name);
+    buffer->copy_(value);
+  }
+}
+
 }  // namespace
 
 void save_checkpoint(const fs::path& target, const torch::nn::Module& model, const Optimizer& optimizer,
-                     const RunState& state, WeightAverage* average) {
+                     const RunState& state, WeightAverage* average, const std::vector<Safetensors>& others) {
   const Averaged averaged(average);
   fs::path fresh = target;
   fresh += ".tmp";
@@ -129,14 +165,25 @@ void save_checkpoint(const fs::path& target, const torch::nn::Module& model, con
   Safetensors rest = average != nullptr ? average->save() : Safetensors{};
   optimizer.save(rest);
   rest.tensors.emplace_back(kGenerator, to_raw(at::detail::getDefaultCPUGenerator().get_state()));
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    for (const auto& [name, tensor] : others[i].tensors)
+      rest.tensors.emplace_back(fmt::format("{}{}/{}", kProcess, i + 1, name), tensor);
+  }
   write_part(fresh, kState, rest, meta);
   meta[kSum] = sum_of(meta);
   write_json(fresh / "meta.json", meta);
   replace_folder(fresh, target);
 }
 
+Safetensors state_of_process(const std::vector<std::pair<std::string, torch::Tensor>>& own) {
+  Safetensors state;
+  state.tensors.emplace_back(kGenerator, to_raw(at::detail::getDefaultCPUGenerator().get_state()));
+  for (const auto& [name, tensor] : own) state.tensors.emplace_back(name, to_raw(tensor));
+  return state;
+}
+
 RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optimizer& optimizer,
-                         WeightAverage* average) {
+                         WeightAverage* average, int rank) {
   const fs::path meta_file = folder / "meta.json";
   const std::string state_file = (folder / kState).string();
   const Json meta = read_meta(meta_file);
@@ -156,13 +203,12 @@ RunState load_checkpoint(const fs::path& folder, torch::nn::Module& model, Optim
     if (average != nullptr) average->load(rest, state_file);
   }
   optimizer.load(rest, state_file);
-  at::Generator generator = at::detail::getDefaultCPUGenerator();
-  const std::lock_guard<std::mutex> lock(generator.mutex());
-  try {
-    generator.set_state(to_tensor(*generator_state));
-  } catch (const c10::Error&) {
-    user_error("{}: tensor '{}' is not a generator's state", state_file, kGenerator);
+  if (rank > 0) {
+    const std::string prefix = fmt::format("{}{}/", kProcess, rank);
+    generator_state = rest.find(prefix + kGenerator);
+    load_own(model, rest, prefix, state_file);
   }
+  if (generator_state != nullptr) set_generator(*generator_state, state_file);
   return state;
 }
 

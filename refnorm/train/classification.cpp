@@ -35,11 +35,11 @@ Pass ClassificationPass::run(const data::Batch& batch, bool first_of_step, StepC
   const Tensor loss = torch::nn::functional::cross_entropy(
       scores, labels, torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(label_smoothing_));
   const auto value = loss.item<double>();
+  done.loss = loss;
   if (!std::isfinite(value)) {
     done.broken = locate(compute_.place(batch.images));
     return done;
   }
-  done.loss = loss;
   done.tally.add(labels.size(0), metrics::count_correct(scores.detach(), labels), value);
   return done;
 }
@@ -47,6 +47,7 @@ Pass ClassificationPass::run(const data::Batch& batch, bool first_of_step, StepC
 /// The weights are still those that gave the loss: runs the batch again and watches each layer.
 std::string ClassificationPass::locate(const Tensor& images) {
   const torch::NoGradGuard no_grad;
+  const ops::SynchronizeStatistics in_this_process_alone({});
   if (!all_finite(images)) return "input";
   std::optional<std::string> found;
   const ops::ObserveTaps observe([&](std::string_view layer, const Tensor& output) {
@@ -58,9 +59,11 @@ std::string ClassificationPass::locate(const Tensor& images) {
 }
 
 Classification::Classification(Network network, ReferenceKeeper& reference, TrainingData data,
-                               const TrainSettings& settings, const Compute& compute)
+                               const TrainSettings& settings, const Compute& compute,
+                               std::shared_ptr<Group> group)
     : pass_(std::move(network), reference, settings.label_smoothing, compute),
       data_(data),
+      group_(std::move(group)),
       label_skew_(data::labels_of(*data.train)),
       guessing_loss_(std::log(static_cast<double>(data.train->class_names().size()))) {
   if (data.train->grouping() != nullptr) group_skew_.emplace(data::groups_of(*data.train));
@@ -68,8 +71,9 @@ Classification::Classification(Network network, ReferenceKeeper& reference, Trai
 
 void Classification::begin(std::int64_t first, std::int64_t total) {
   pass_.reference().set_steps(first);
-  loader_.emplace(*data_.train, (total - first) * data_.plan.per_step,
-                  data::training_plan(*data_.sampler, data_.plan, first), pass_.compute().workers);
+  const data::Share share = share_of(*group_);
+  loader_.emplace(*data_.train, (total - first) * data_.plan.per_step / share.of,
+                  data::training_plan(*data_.sampler, data_.plan, first, share), pass_.compute().workers);
 }
 
 Pass Classification::pass(bool first_of_step, StepClock& clock) {
@@ -85,7 +89,7 @@ double Classification::validate(Json& line) {
   }
   const metrics::Tally tally =
       evaluate(pass_.network(), *data_.validation, evaluation_batch(*data_.validation), Statistics::kByMode,
-               pass_.compute());
+               pass_.compute(), {}, *group_);
   line["validation_loss"] = tally.mean_loss();
   line["validation_error_pct"] = tally.error_pct();
   return tally.error_pct();
@@ -94,9 +98,10 @@ double Classification::validate(Json& line) {
 /// From the sampler and not from sums, so that a resumed run's lines need no state.
 data::Skew Classification::skew(const data::LabelSkew& measure, std::int64_t first, std::int64_t last) const {
   data::Skew mean;
-  const auto batches = static_cast<double>((last - first) * data_.plan.per_step);
+  const auto batches =
+      static_cast<double>(data_.plan.batches_before(last) - data_.plan.batches_before(first));
   for (std::int64_t step = first; step < last; ++step) {
-    for (std::int64_t which = 0; which < data_.plan.per_step; ++which) {
+    for (std::int64_t which = 0; which < data_.plan.place(step).per_step; ++which) {
       const data::Skew one = measure.of(data_.plan.batch(*data_.sampler, step, which));
       mean.entropy += one.entropy / batches;
       mean.divergence += one.divergence / batches;

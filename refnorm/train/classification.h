@@ -10,6 +10,7 @@
 #include <refnorm/norms/capture.h>
 #include <refnorm/train/compute.h>
 #include <refnorm/train/network.h>
+#include <refnorm/train/processes/group.h>
 #include <refnorm/train/settings.h>
 #include <refnorm/train/task.h>
 
@@ -53,10 +54,12 @@ struct TrainingData {
 class Classification : public Task {
  public:
   Classification(Network network, ReferenceKeeper& reference, TrainingData data,
-                 const TrainSettings& settings, const Compute& compute);
+                 const TrainSettings& settings, const Compute& compute,
+                 std::shared_ptr<Group> group = Group::alone());
 
   torch::nn::Module& module() override { return *pass_.network().module; }
   const data::StepPlan& plan() const override { return data_.plan; }
+  void go_on(const data::StepPlan& plan) override { data_.plan = plan; }
   void begin(std::int64_t first, std::int64_t total) override;
   void end() override { loader_.reset(); }
   Pass pass(bool first_of_step, StepClock& clock) override;
@@ -73,6 +76,7 @@ class Classification : public Task {
 
   ClassificationPass pass_;
   TrainingData data_;
+  std::shared_ptr<Group> group_;
   data::LabelSkew label_skew_;
   std::optional<data::LabelSkew> group_skew_;  ///< where the training set has groups
   double guessing_loss_;                       ///< of knowing the classes' number only

@@ -11,6 +11,7 @@
 #include <refnorm/norms/population.h>
 #include <refnorm/train/compute.h>
 #include <refnorm/train/network.h>
+#include <refnorm/train/processes/group.h>
 
 namespace refnorm::train {
 
@@ -23,9 +24,11 @@ using Watch = std::function<void(std::span<const std::int64_t> indices, const to
 
 /// Loss and accuracy over a whole set but for what cannot be read of it, in eval(), each layer by
 /// `statistics` (kByMode: the running ones). With batch statistics the batches are the set's samples in
-/// order, `batch_size` at a time. The mode and the switches are put back. `watch` may be empty.
+/// order, `batch_size` at a time. The mode and the switches are put back. `watch` may be empty, and sees what
+/// this process evaluates of batches that a group shares.
 metrics::Tally evaluate(const Network& network, const data::ImageSet& set, std::int64_t batch_size,
-                        Statistics statistics, const Compute& compute, const Watch& watch = {});
+                        Statistics statistics, const Compute& compute, const Watch& watch = {},
+                        Group& group = alone());
 
 /// Error on the same samples, those of the first `batches` batches of an epoch of the sampler: as training
 /// sees them, in train() and with these batches' statistics, and in eval() with `statistics`.
@@ -38,9 +41,12 @@ SameData compare_modes(const Network& network, ReferenceKeeper& reference, data:
                        Statistics statistics, const Compute& compute);
 
 /// Algorithm 3's pass over the first `batches` batches of the sampler's epoch `epoch`, in training mode; a
-/// refreshed reference is taken anew first.
+/// refreshed reference is taken anew first. The processes of a group share the batches, and each gets the
+/// statistics of all; with `joint`, as many of them as the group has normalize each other's, as in training.
 PopulationStatistics collect_population(const Network& network, ReferenceKeeper& reference,
                                         data::Sampler& sampler, const data::ImageSet& set, std::int64_t epoch,
-                                        std::int64_t batches, const Compute& compute);
+                                        std::int64_t batches, const Compute& compute,
+                                        const std::shared_ptr<Group>& group = Group::alone(),
+                                        bool joint = false);
 
 }  // namespace refnorm::train

@@ -23,7 +23,8 @@ struct TrainSettings {
   double gamma = 0.1;
   double final_lr = 0;
   double warmup_epochs = 0;
-  std::int64_t accumulate = 1;  ///< batches whose gradients make one step; each is normalized by itself
+  std::int64_t accumulate = 1;   ///< batches whose gradients make one step; each is normalized by itself
+  bool sync_statistics = false;  ///< batches of all processes are normalized by their joint statistics
   double label_smoothing = 0;
   double clip_norm = 0;  ///< of all gradients together; 0: not clipped
   double ema = 0;        ///< decay of the moving average of the weights; 0: none is kept

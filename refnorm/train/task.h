@@ -9,6 +9,7 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
+#include <refnorm/base/error.h>
 #include <refnorm/base/json.h>
 #include <refnorm/base/timing.h>
 #include <refnorm/data/sampler.h>
@@ -17,14 +18,25 @@
 namespace refnorm::train {
 
 /// The parts of a training step whose times are reported.
-enum Phase : std::size_t { kData, kReference, kForward, kLoss, kBackward, kUpdate, kRecord, kOther, kPhases };
-inline constexpr std::array<const char*, kPhases> kPhaseNames{"data",     "reference", "forward", "loss",
-                                                              "backward", "update",    "record",  "other"};
+enum Phase : std::size_t {
+  kData,
+  kReference,
+  kForward,
+  kLoss,
+  kBackward,
+  kExchange,  ///< waiting for other processes, beyond what backward hides
+  kUpdate,
+  kRecord,
+  kOther,
+  kPhases
+};
+inline constexpr std::array<const char*, kPhases> kPhaseNames{
+    "data", "reference", "forward", "loss", "backward", "exchange", "update", "record", "other"};
 using StepClock = PhaseClock<kPhases>;
 
 /// A forward pass of training on one batch.
 struct Pass {
-  torch::Tensor loss;    ///< float32 scalar, the mean over the batch; undefined where it is broken
+  torch::Tensor loss;    ///< float32 scalar, the mean over the batch
   metrics::Tally tally;  ///< of this batch
   /// Where the loss is not finite: the first layer whose output was not, "input" or "loss".
   std::optional<std::string> broken;
@@ -37,7 +49,12 @@ class Task {
   virtual ~Task() = default;
 
   virtual torch::nn::Module& module() = 0;
+  /// Steps of all processes together: each of them takes its share of a step's batches.
   virtual const data::StepPlan& plan() const = 0;
+
+  /// What plan() is from now on: that of a run which goes on with another number of batches a step, because
+  /// there are more processes now, or fewer. Throws UserError where a task cannot do that.
+  virtual void go_on(const data::StepPlan& plan);
 
   /// Batches are those of the steps from `first` up to `total`, one call of pass() a batch.
   virtual void begin(std::int64_t first, std::int64_t total) = 0;
@@ -62,5 +79,9 @@ class Task {
   /// The same into an epoch's line.
   virtual void describe_epoch(const metrics::Tally& tally, Json& line) const = 0;
 };
+
+inline void Task::go_on(const data::StepPlan&) {
+  user_error("--resume: this kind of run goes on with the number of processes that it was started with");
+}
 
 }  // namespace refnorm::train

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include <refnorm/base/timing.h>
 #include <refnorm/train/checkpoint.h>
 #include <refnorm/train/metrics_log.h>
+#include <refnorm/train/processes/group.h>
 #include <refnorm/train/schedule.h>
 #include <refnorm/train/settings.h>
 #include <refnorm/train/task.h>
@@ -46,11 +48,15 @@ struct Hooks {
 /// end.
 class Trainer {
  public:
-  /// The task must outlive it.
-  Trainer(Task& task, TrainSettings settings, std::filesystem::path folder);
+  /// The task must outlive it. Of a group of processes, each has a trainer, and all of them call run() alike;
+  /// the first one writes files. With `own_references`, processes keep their references apart.
+  Trainer(Task& task, TrainSettings settings, std::filesystem::path folder,
+          std::shared_ptr<Group> group = Group::alone(), bool own_references = false);
   Outcome run(bool resume, const Hooks& hooks = {});
 
  private:
+  /// From the last checkpoint, where there is one; how many epochs were over then.
+  std::int64_t go_on();
   /// Whether training has come to the point where guessing must be beaten, and has not.
   std::optional<Divergence> hopeless() const;
   /// One step on one batch; the divergence if its loss was not finite.
@@ -61,6 +67,7 @@ class Trainer {
   void validate_between();
   void finish_epoch();
   void write_step_line();
+  void write(const Json& line);
   void save(const char* name);
   WeightAverage* average() { return average_ ? &*average_ : nullptr; }
   double seconds() const;
@@ -69,11 +76,15 @@ class Trainer {
   Task& task_;
   TrainSettings settings_;
   std::filesystem::path folder_;
+  std::shared_ptr<Group> group_;
+  bool own_references_;
+  data::StepPlan plan_;
   TrainingStep step_;
   std::optional<WeightAverage> average_;
   Schedule schedule_;
   RunState state_;
   std::optional<MetricsLog> log_;
+  bool stop_ = false;  ///< somebody asked for it
   StepClock clock_;
   Stopwatch watch_;
   double seconds_before_ = 0, training_before_ = 0;
