@@ -178,6 +178,11 @@ std::string rate_section(const Sweep& sweep) {
   return out + "<details>\n<summary>Every value tried</summary>\n" + html_of(trials) + "</details>\n";
 }
 
+std::string paper_section(const Sweep& sweep) {
+  if (!sweep.paper.is_object() || sweep.paper.empty()) return {};
+  return heading("What the paper says") + generic_html(sweep.paper);
+}
+
 std::string again_section(const Sweep& sweep) {
   std::size_t runs = 0;
   for (const Setting& setting : sweep.settings) {
@@ -225,8 +230,8 @@ std::string reading_section() {
 std::string html_page(const Sweep& sweep, const SweepAnswer& answer) {
   return page_start("Which normalization to train with", sweep) + answer_section(sweep, answer) +
          error_section(sweep, answer) + figure_sections(sweep, answer) + pooled_section(sweep, answer) +
-         measure_sections(sweep) + rate_section(sweep) + again_section(sweep) + reading_section() +
-         page_end();
+         measure_sections(sweep) + paper_section(sweep) + rate_section(sweep) + again_section(sweep) +
+         reading_section() + page_end();
 }
 
 }  // namespace refnorm::report

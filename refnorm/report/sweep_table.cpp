@@ -174,8 +174,9 @@ std::vector<std::string> pooled_notes(const Sweep& sweep, const SweepAnswer& ans
   const std::string baseline = sweep.arms()[answer.baseline].name;
   return {
       fmt::format("Difference: this arm's test error minus {}'s with the same seed in the same setting; the "
-                  "mean of each setting counts the same; positive is worse. p: two-sided sign-flip test over "
-                  "all pairs, taken as independent; corrected after Holm for the {} arms.",
+                  "mean of each setting counts the same; positive is worse. p: two-sided sign-flip test in "
+                  "which all pairs of a seed flip together, since they share initial weights and data "
+                  "order; corrected after Holm for the {} arms. The interval is Student's t over seeds.",
                   baseline, sweep.arms().size() - 1),
       fmt::format(
           "Not worse within {} points: yes where the upper end of the 95 % interval lies below that, then in "
