@@ -92,6 +92,7 @@ class Sweep {
     }
     result["settings"] = Json::array();
     for (const SweepSetting& setting : settings_) result["settings"].push_back(describe(setting));
+    if (!recipe_.paper.is_null()) result["paper"] = recipe_.paper;
     write_json(folder_ / "result.json", result);
     report::write_report(folder_);
     return result;

@@ -107,9 +107,9 @@ std::string detection_section(const Result& result) {
 
 std::string measure_sections(const Result& result) {
   return marked_section("On the way", way_table(result.arms), way_notes(result.arms)) +
-         marked_section("Test error by domain", named_table(result.arms, &Run::by_domain), {}) +
+         marked_section("Test error by domain, %", named_table(result.arms, &Run::by_domain), {}) +
          marked_section(
-             "Test error on changed pictures", named_table(result.arms, &Run::robustness),
+             "Test error on changed pictures, %", named_table(result.arms, &Run::robustness),
              {"Corruptions with their strength, and attacks with the largest change of a pixel of 0 to 1, on "
               "the test samples that the recipe names."});
 }

@@ -97,8 +97,14 @@ StrongCell MarkedTable::strong() const {
 }
 
 std::string MarkedTable::note() const {
+  return note_of({*this});
+}
+
+std::string note_of(const std::vector<MarkedTable>& tables) {
   std::vector<Place> all;
-  for (const auto& column : places) all.insert(all.end(), column.begin(), column.end());
+  for (const MarkedTable& marked : tables) {
+    for (const auto& column : marked.places) all.insert(all.end(), column.begin(), column.end());
+  }
   return fmt::format(
       "Mean ± half of Student's t 95 % interval. {}; by two-sided sign-flip tests over common seeds, each "
       "column corrected after Holm for itself.",
@@ -110,8 +116,7 @@ MarkedTable named_table(const std::vector<Arm>& arms, NamedValues Run::*values) 
   const std::vector<std::string> names = names_of(arms, values);
   if (names.empty()) return marked;
   start_rows(arms, marked);
-  for (const std::string& name : names)
-    add_column(fmt::format("{} %", key_words(name)), arms, named_value(values, name), marked);
+  for (const std::string& name : names) add_column(key_words(name), arms, named_value(values, name), marked);
   return marked;
 }
 

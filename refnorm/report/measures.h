@@ -30,6 +30,9 @@ struct MarkedTable {
   std::string note() const;
 };
 
+/// What the marks of several tables mean.
+std::string note_of(const std::vector<MarkedTable>& tables);
+
 /// One row an arm, one column a name; no rows without a name.
 MarkedTable named_table(const std::vector<Arm>& arms, NamedValues Run::*values);
 /// One row an arm, one column a setting.

@@ -33,6 +33,8 @@ th.words, td.words { text-align: left; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 15em; }
 tr.strong td, td.strong { font-weight: 600; background: var(--panel); }
 th:first-child, td:first-child { padding-left: 6px; }
+.scroll th:first-child, .scroll td:first-child { position: sticky; left: 0; background: var(--ground); }
+.scroll tr.strong td:first-child { background: var(--panel); }
 figure { margin: 12px 0; }
 figure svg { display: block; width: 100%; height: auto; min-width: 620px; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 4px 20px; margin: 8px 0; font-size: 15px; }
@@ -49,7 +51,7 @@ summary { cursor: pointer; font-weight: 600; font-size: 20px; margin-top: 44px; 
 @media (max-width: 600px) { main { padding: 24px 16px 48px; } .answer { font-size: 17px; } }
 @media print {
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } table { font-size: 8.5pt; } th, td { padding: 3px 6px; white-space: normal; }
-  .scroll { overflow: visible; } figure, tr, dl { break-inside: avoid; } h2 { break-after: avoid; margin-top: 20pt; }
+  .scroll { overflow: visible; } .scroll th:first-child, .scroll td:first-child { position: static; } figure, tr, dl { break-inside: avoid; } h2 { break-after: avoid; margin-top: 20pt; }
   figure svg { min-width: 0; } .answer { font-size: 13pt; }
 }
 )css";

@@ -58,6 +58,12 @@ std::vector<double> Pairs::differences() const {
   return out;
 }
 
+BySeed Pairs::differences_by_seed() const {
+  BySeed out;
+  for (std::size_t i = 0; i < seeds.size(); ++i) out[seeds[i]] = second[i] - first[i];
+  return out;
+}
+
 Pairs pair_by_seed(const Arm& first, const Arm& second, const RunValue& value) {
   std::map<std::uint64_t, double> of_first;
   for (const Run& run : first.runs) {
@@ -69,6 +75,7 @@ Pairs pair_by_seed(const Arm& first, const Arm& second, const RunValue& value) {
     const auto here = run.counts() ? value(run) : std::nullopt;
     const auto there = of_first.find(run.seed);
     if (!here || there == of_first.end()) continue;
+    pairs.seeds.push_back(run.seed);
     pairs.first.push_back(there->second);
     pairs.second.push_back(*here);
   }

@@ -17,10 +17,10 @@ constexpr double kLevel = 0.05;
 
 /// A paired sign-flip test within a family of tests.
 struct FlipTest {
-  double p = 1;          ///< raw
-  double corrected = 1;  ///< after Holm, within the family
-  double smallest = 1;   ///< the least that `corrected` could be with these pairs
-  std::size_t pairs = 0;
+  double p = 1;           ///< raw
+  double corrected = 1;   ///< after Holm, within the family
+  double smallest = 1;    ///< the least that `corrected` could be with these pairs
+  std::size_t pairs = 0;  ///< that flip on their own: over several settings, the seeds
 
   /// Even the smallest p that so many pairs can give is above kLevel after correction.
   bool too_few() const { return smallest > kLevel; }
@@ -78,9 +78,11 @@ Summary summarize(const Arm& arm, const RunValue& value);
 
 /// The values of two arms over the seeds where both have one, in the same order.
 struct Pairs {
+  std::vector<std::uint64_t> seeds;
   std::vector<double> first, second;
 
   std::vector<double> differences() const;  ///< second − first
+  BySeed differences_by_seed() const;
 };
 Pairs pair_by_seed(const Arm& first, const Arm& second, const RunValue& value = test_error_of);
 

@@ -55,9 +55,26 @@ double p_of_sum(std::span<const double> terms) {
          static_cast<double>(half);
 }
 
-std::size_t settings_with_pairs(std::span<const std::vector<double>> settings) {
-  return static_cast<std::size_t>(
-      std::count_if(settings.begin(), settings.end(), [](const auto& pairs) { return !pairs.empty(); }));
+double mean_of(const BySeed& pairs) {
+  double sum = 0;
+  for (const auto& [seed, difference] : pairs) sum += difference;
+  return sum / static_cast<double>(pairs.size());
+}
+
+// What each seed adds to the mean over settings of the settings' means, once `centre(setting)` is taken off
+// its differences.
+template <class Centre>
+std::vector<double> by_seed(std::span<const BySeed> settings, const Centre& centre) {
+  const auto count = static_cast<double>(
+      std::count_if(settings.begin(), settings.end(), [](const BySeed& pairs) { return !pairs.empty(); }));
+  BySeed sums;
+  for (const BySeed& pairs : settings) {
+    for (const auto& [seed, difference] : pairs)
+      sums[seed] += (difference - centre(pairs)) / (count * static_cast<double>(pairs.size()));
+  }
+  std::vector<double> terms;
+  for (const auto& [seed, sum] : sums) terms.push_back(sum);
+  return terms;
 }
 
 }  // namespace
@@ -66,14 +83,8 @@ double sign_flip_p(std::span<const double> differences) {
   return p_of_sum(differences);
 }
 
-double pooled_sign_flip_p(std::span<const std::vector<double>> settings) {
-  const auto count = static_cast<double>(settings_with_pairs(settings));
-  std::vector<double> terms;
-  for (const std::vector<double>& pairs : settings) {
-    for (const double difference : pairs)
-      terms.push_back(difference / (count * static_cast<double>(pairs.size())));
-  }
-  return p_of_sum(terms);
+double pooled_sign_flip_p(std::span<const BySeed> settings) {
+  return p_of_sum(by_seed(settings, [](const BySeed&) { return 0.0; }));
 }
 
 double smallest_sign_flip_p(std::size_t pairs) {
@@ -103,37 +114,30 @@ std::vector<double> holm(std::span<const double> family) {
   return corrected;
 }
 
-PooledDifference pooled_difference(std::span<const std::vector<double>> settings) {
+PooledDifference pooled_difference(std::span<const BySeed> settings) {
   PooledDifference pooled;
-  pooled.settings = settings_with_pairs(settings);
-  if (pooled.settings == 0) return pooled;
-  const auto count = static_cast<double>(pooled.settings);
-  double mean = 0;
   double largest = 0;
-  double variance = 0;  // of the pooled mean
-  double squares = 0;   // Welch and Satterthwaite's denominator
   bool every_setting = true;
-  for (const std::vector<double>& pairs : settings) {
-    if (pairs.empty()) continue;
+  for (const BySeed& pairs : settings) {
+    pooled.settings += pairs.empty() ? 0 : 1;
     pooled.pairs += pairs.size();
-    const Summary found = summarize(pairs);
-    mean += *found.mean / count;
-    for (const double difference : pairs) largest = std::max(largest, std::abs(difference));
-    if (!found.std) {
-      every_setting = false;
-      continue;
-    }
-    const double share = *found.std * *found.std / static_cast<double>(found.n) / (count * count);
-    variance += share;
-    squares += share * share / static_cast<double>(found.n - 1);
+    every_setting = every_setting && pairs.size() != 1;
+    for (const auto& [seed, difference] : pairs) largest = std::max(largest, std::abs(difference));
   }
-  pooled.mean = mean;
+  if (pooled.pairs == 0) return pooled;
+  const std::vector<double> found = by_seed(settings, [](const BySeed&) { return 0.0; });
+  const auto seeds = static_cast<double>(found.size());
+  pooled.seeds = found.size();
+  pooled.mean = std::accumulate(found.begin(), found.end(), 0.0);
+  if (!every_setting || found.size() < 2) return pooled;
+  double squares = 0;
+  for (const double rest : by_seed(settings, mean_of)) squares += rest * rest;
+  const double error = std::sqrt(squares * seeds / (seeds - 1));  // of the pooled mean
   // Equal differences differ in their last bits only; an interval of no width says nothing.
-  if (!every_setting || std::sqrt(variance) <= 1e-12 * (largest + 1)) return pooled;
-  const boost::math::students_t distribution(variance * variance / squares);
-  const double half =
-      boost::math::quantile(boost::math::complement(distribution, 0.025)) * std::sqrt(variance);
-  pooled.interval = Interval{mean - half, mean + half};
+  if (error <= 1e-12 * (largest + 1)) return pooled;
+  const boost::math::students_t distribution(seeds - 1);
+  const double half = boost::math::quantile(boost::math::complement(distribution, 0.025)) * error;
+  pooled.interval = Interval{*pooled.mean - half, *pooled.mean + half};
   return pooled;
 }
 

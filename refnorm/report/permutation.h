@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,12 +20,17 @@ constexpr std::size_t kMostExactPairs = 20;
 /// over m = 99,999 draws of a fixed stream. 1 without a pair. `differences` must be finite.
 double sign_flip_p(std::span<const double> differences);
 
-/// The same over several settings. The statistic is the mean over settings of the setting's mean difference,
-/// so a setting counts the same however many pairs it has; the signs of all pairs flip on their own. Settings
-/// without a pair do not count.
-double pooled_sign_flip_p(std::span<const std::vector<double>> settings);
+/// The differences of one setting, by seed.
+using BySeed = std::map<std::uint64_t, double>;
 
-/// What sign_flip_p cannot go below with that many pairs: 2 / 2^n while flips are counted out.
+/// The same over several settings. The statistic is the mean over settings of the setting's mean difference,
+/// so a setting counts the same however many pairs it has. Runs of one seed share initial weights and data
+/// order, in every setting: so all differences of a seed flip together, 2^n ways with n seeds. Settings
+/// without a pair do not count.
+double pooled_sign_flip_p(std::span<const BySeed> settings);
+
+/// What sign_flip_p cannot go below with that many pairs, and pooled_sign_flip_p with that many seeds: 2 /
+/// 2^n while flips are counted out.
 double smallest_sign_flip_p(std::size_t pairs);
 
 /// The fewest pairs with which each of `comparisons` could reach p <= 0.05 after Holm's correction, if there
@@ -37,12 +44,15 @@ std::vector<double> holm(std::span<const double> family);
 /// The mean over settings of the setting's mean difference.
 struct PooledDifference {
   std::size_t settings = 0, pairs = 0;  ///< that count
+  std::size_t seeds = 0;                ///< with a pair in any setting
   std::optional<double> mean;           ///< nothing without a pair
-  /// 95 %, Student's t with the degrees of freedom after Welch and Satterthwaite; nothing where a setting has
-  /// one pair only, or where no setting's differences differ.
+  /// 95 %, Student's t with one degree of freedom less than seeds; what a seed departs by is taken over all
+  /// settings together, as its runs are no independent ones. Where every seed has a pair in every setting it
+  /// is the interval of the seeds' means over settings. Nothing where a setting has one pair only, or where
+  /// the seeds do not differ.
   std::optional<Interval> interval;
 };
-PooledDifference pooled_difference(std::span<const std::vector<double>> settings);
+PooledDifference pooled_difference(std::span<const BySeed> settings);
 
 /// Whether an interval of a difference (arm − baseline, in points of error) lies below `margin`: the arm is
 /// then not worse by more than that. Nothing to say without an interval.

@@ -38,7 +38,7 @@ struct LegendEntry {
 
 /// The picture's measures, in its own units (pixels at its natural size).
 struct Layout {
-  static constexpr double kWidth = 920, kLeft = 64, kRight = 36, kPanelHeight = 290;
+  static constexpr double kWidth = 920, kLeft = 80, kRight = 36, kPanelHeight = 290;
 };
 
 /// The whole picture around its body; `label` says in words what it shows.

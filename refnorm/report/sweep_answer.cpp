@@ -7,11 +7,11 @@ namespace {
 
 PooledAnswer pool(const Sweep& sweep, std::size_t baseline, std::size_t arm) {
   PooledAnswer pooled;
-  std::vector<std::vector<double>> pairs;
+  std::vector<BySeed> pairs;
   std::int64_t baseline_diverged = 0;
   for (const Setting& setting : sweep.settings) {
     const Arm& ours = setting.arms[arm];
-    pairs.push_back(pair_by_seed(setting.arms[baseline], ours).differences());
+    pairs.push_back(pair_by_seed(setting.arms[baseline], ours).differences_by_seed());
     pooled.lost += lost_pairs(setting.arms[baseline], ours);
     pooled.runs += static_cast<std::int64_t>(ours.runs.size());
     pooled.diverged += ours.test_error.diverged;
@@ -23,7 +23,7 @@ PooledAnswer pool(const Sweep& sweep, std::size_t baseline, std::size_t arm) {
   }
   pooled.difference = pooled_difference(pairs);
   pooled.p = pooled_sign_flip_p(pairs);
-  pooled.pairs = pooled.difference.pairs;
+  pooled.pairs = pooled.difference.seeds;
   if (pooled.diverged <= baseline_diverged) pooled.not_worse = not_worse(pooled.difference.interval);
   return pooled;
 }

@@ -87,17 +87,32 @@ std::string html_of(const MarkedTable& marked) {
   return html_of(marked.table, marked.strong());
 }
 
-// A table of arms by settings for each name.
-std::string named_section(const Sweep& sweep, const char* title, NamedValues Run::*values, const char* what) {
-  const std::vector<std::string> names = names_of(sweep, values);
-  if (names.empty()) return {};
-  std::string out = heading(title) + paragraph(what, "faint");
-  for (const std::string& name : names) {
-    const MarkedTable marked = by_setting(sweep, named_value(values, name));
-    out += fmt::format("<h3>{} %</h3>\n", escape_markup(key_words(name))) + html_of(marked) +
-           paragraph(marked.note(), "faint");
+// A table of arms by settings for each name, and once what their marks mean.
+std::string named_tables(const Sweep& sweep, NamedValues Run::*values) {
+  std::string out;
+  std::vector<MarkedTable> tables;
+  for (const std::string& name : names_of(sweep, values)) {
+    tables.push_back(by_setting(sweep, named_value(values, name)));
+    out += fmt::format("<h3>{}</h3>\n", escape_markup(key_words(name))) + html_of(tables.back());
   }
-  return out;
+  return tables.empty() ? "" : out + paragraph(note_of(tables), "faint");
+}
+
+std::string named_section(const Sweep& sweep, const char* title, NamedValues Run::*values, const char* what) {
+  const std::string tables = named_tables(sweep, values);
+  return tables.empty() ? "" : heading(title) + paragraph(what, "faint") + tables;
+}
+
+std::string statistics_section(const Sweep& sweep) {
+  const std::string tables = named_tables(sweep, &Run::by_statistics);
+  if (tables.empty()) return {};
+  return "<details>\n<summary>Test error by the statistics used, %</summary>\n" +
+         paragraph(
+             "running: averages kept during training; population: averaged over training batches afterwards "
+             "(Algorithm 3); batch: those of each test batch, which the sampler does not draw. – "
+             "where the norm has no such mode.",
+             "faint") +
+         tables + "</details>\n";
 }
 
 std::string measure_sections(const Sweep& sweep) {
@@ -111,10 +126,12 @@ std::string measure_sections(const Sweep& sweep) {
             "it, and how many of all did; a run that diverged has not.",
             "faint");
   }
-  out += named_section(sweep, "Test error by domain", &Run::by_domain, "On the test samples of each domain.");
-  out += named_section(sweep, "Test error on changed pictures", &Run::robustness,
+  out +=
+      named_section(sweep, "Test error by domain, %", &Run::by_domain, "On the test samples of each domain.");
+  out += named_section(sweep, "Test error on changed pictures, %", &Run::robustness,
                        "Corruptions with their strength, and attacks with the largest change of a pixel of 0 "
                        "to 1, on the test samples that the recipe names.");
+  out += statistics_section(sweep);
   const RunValue best = [](const Run& run) { return run.best_test_error; };
   const bool any = std::any_of(sweep.settings.begin(), sweep.settings.end(), [&](const Setting& setting) {
     return best_of(setting.arms, best).has_value();
@@ -178,6 +195,11 @@ std::string rate_section(const Sweep& sweep) {
   return out + "<details>\n<summary>Every value tried</summary>\n" + html_of(trials) + "</details>\n";
 }
 
+std::string paper_section(const Sweep& sweep) {
+  if (!sweep.paper.is_object() || sweep.paper.empty()) return {};
+  return heading("What the paper says") + generic_html(sweep.paper);
+}
+
 std::string again_section(const Sweep& sweep) {
   std::size_t runs = 0;
   for (const Setting& setting : sweep.settings) {
@@ -225,8 +247,8 @@ std::string reading_section() {
 std::string html_page(const Sweep& sweep, const SweepAnswer& answer) {
   return page_start("Which normalization to train with", sweep) + answer_section(sweep, answer) +
          error_section(sweep, answer) + figure_sections(sweep, answer) + pooled_section(sweep, answer) +
-         measure_sections(sweep) + rate_section(sweep) + again_section(sweep) + reading_section() +
-         page_end();
+         measure_sections(sweep) + paper_section(sweep) + rate_section(sweep) + again_section(sweep) +
+         reading_section() + page_end();
 }
 
 }  // namespace refnorm::report

@@ -178,6 +178,7 @@ Sweep parse_sweep(const Json& document, const std::string& origin) {
               {}};
   if (const auto planned = root.find("runs_planned")) sweep.planned = planned->count();
   if (const auto tuned = root.find("tuned")) sweep.tuned = parse_tuned(*tuned);
+  if (const auto paper = root.find("paper")) sweep.paper = paper->object();
   const Field settings = root.at("settings");
   if (settings.array_size() == 0) settings.fail_saying("expected at least one setting");
   std::map<std::vector<std::size_t>, std::size_t> seen;

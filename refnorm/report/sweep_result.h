@@ -53,6 +53,7 @@ struct Sweep : Experiment {
   std::optional<Tuned> tuned;
   std::vector<Setting> settings;   ///< at least one
   std::string skew_of = "labels";  ///< whose divergence the settings have: "labels", or "domains or groups"
+  Json paper = nullptr;            ///< shown as it is; may be null
 
   const std::vector<Arm>& arms() const { return settings.front().arms; }
   /// The first arm whose norm is bn, with or without options, else the first one.

@@ -36,7 +36,7 @@ std::vector<std::string> settings_head(const Sweep& sweep) {
 std::string margin_cell(const SweepAnswer& answer, std::size_t arm) {
   const PooledAnswer& pooled = answer.pooled[arm];
   if (pooled.not_worse)
-    return fmt::format("{}; alone in {} of {}", *pooled.not_worse ? "yes" : "not shown",
+    return fmt::format("{} ({} of {})", *pooled.not_worse ? "yes" : "not shown",
                        answer.settings_not_worse(arm), answer.settings.size());
   return pooled.diverged > 0 ? "no: diverged more often" : "–";
 }
@@ -98,7 +98,7 @@ Table pooled_table(const Sweep& sweep, const SweepAnswer& answer) {
                 "95 % interval",
                 "p",
                 "p corrected",
-                "settings with a lower / higher mean",
+                "settings lower / higher",
                 fmt::format("not worse within {} points", kMargin),
                 "pairs",
                 "pairs lost",
@@ -163,7 +163,8 @@ Table trial_table(const Sweep& sweep) {
 std::vector<std::string> error_notes(const Sweep& sweep, const SweepAnswer& answer) {
   std::vector<std::string> notes{mark_words(all_places(answer), "test error of the setting") + "."};
   notes.push_back(fmt::format(
-      "Test error in percent: mean over the runs that finished ± half of Student's t 95 % interval. Arms of "
+      "Test error in percent, by population statistics where the norm has them: mean over the runs that "
+      "finished ± half of Student's t 95 % interval. Arms of "
       "one setting are paired by seed with the ★ arm in a two-sided sign-flip test, corrected after Holm for "
       "the {} comparison{} of the setting.",
       sweep.arms().size() - 1, sweep.arms().size() == 2 ? "" : "s"));
@@ -174,13 +175,14 @@ std::vector<std::string> pooled_notes(const Sweep& sweep, const SweepAnswer& ans
   const std::string baseline = sweep.arms()[answer.baseline].name;
   return {
       fmt::format("Difference: this arm's test error minus {}'s with the same seed in the same setting; the "
-                  "mean of each setting counts the same; positive is worse. p: two-sided sign-flip test over "
-                  "all pairs, taken as independent; corrected after Holm for the {} arms.",
+                  "mean of each setting counts the same; positive is worse. p: two-sided sign-flip test in "
+                  "which all pairs of a seed flip together, since they share initial weights and data "
+                  "order; corrected after Holm for the {} arms. The interval is Student's t over seeds.",
                   baseline, sweep.arms().size() - 1),
       fmt::format(
           "Not worse within {} points: yes where the upper end of the 95 % interval lies below that, then in "
-          "how many settings it does so alone, "
-          "each interval for itself; not said of an arm that diverged more often than {}. Pairs lost: "
+          "brackets in how many settings it does so alone, each interval for itself; not said of an arm that "
+          "diverged more often than {}. Pairs lost: "
           "seeds with which one of the two diverged or failed, so that there is no difference; an arm "
           "that loses pairs is compared over the perhaps easier rest.",
           kMargin, baseline)};

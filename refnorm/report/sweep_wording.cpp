@@ -225,7 +225,7 @@ class Wording {
     add(parts, told_apart(Verdict::kBetter, "lower"));
     add(parts, told_apart(Verdict::kWorse, "higher"));
     add(parts, not_told_apart(Verdict::kTie, "cannot be told apart from it"));
-    add(parts, not_told_apart(Verdict::kTooFewSeeds, "cannot be compared with so few runs"));
+    add(parts, not_told_apart(Verdict::kTooFewSeeds, "cannot be compared with so few seeds"));
     add(parts, not_told_apart(Verdict::kNoResult, "finished no run to compare"));
     if (parts.empty()) return {};
     add(parts, other_way_round());

@@ -98,8 +98,8 @@ TEST_F(GradientFigure, ThePageShowsWhatRunsWereMeasuredFor) {
   report::write_report(folder_.path());
   const std::string page = read_file(folder_.path() / "report.html");
   for (const char* words : {"A closer look", "worst class %", "3.25", "in training %", "7.50",
-                            "in evaluation %", "6.50", "Test error on changed pictures", "noisy:0.3 %",
-                            "12.50", "pgd:0.1 %", "88.50", "Gradients by layer", "BN, conv1, step 1: 0.125"})
+                            "in evaluation %", "6.50", "Test error on changed pictures, %", "noisy:0.3",
+                            "12.50", "pgd:0.1", "88.50", "Gradients by layer", "BN, conv1, step 1: 0.125"})
     EXPECT_TRUE(contains(page, words)) << words;
 }
 

@@ -32,7 +32,7 @@ TEST(Measures, EachColumnHasItsBestAndItsTies) {
   b = with_field(b, "/robustness/inverted:1", {7.4, 7.2, 6.9, 7, 7, 7});
   const Result result = sample_result({a, b, sample_arm("C", {1.0, 1.0})});
   const MarkedTable found = named_table(result.arms, &Run::robustness);
-  EXPECT_EQ(found.table.head, (std::vector<std::string>{"arm", "noisy:0.3 %", "inverted:1 %"}));
+  EXPECT_EQ(found.table.head, (std::vector<std::string>{"arm", "noisy:0.3", "inverted:1"}));
   EXPECT_EQ(found.table.rows[0], (std::vector<std::string>{"A", "4.00 ± 1.15 ★", "7.00 ± 0.00 ★"}));
   EXPECT_EQ(found.table.rows[1][1], "5.00 ± 1.15");
   EXPECT_TRUE(found.table.rows[1][2].ends_with(" ≈")) << found.table.rows[1][2];
@@ -87,9 +87,14 @@ TEST(Measures, BySettingOfASweep) {
   write_report(folder.path());
   const std::string page = read_file(folder / "report.html");
   EXPECT_EQ(markup_fault(page), "");
-  for (const char* piece : {"<h2>Steps to the target</h2>", "<h2>Test error on changed pictures</h2>",
-                            "<h3>fgsm:0.1 %</h3>", "weights with the lowest validation error"})
+  for (const char* piece : {"<h2>Steps to the target</h2>", "<h2>Test error on changed pictures, %</h2>",
+                            "<h3>fgsm:0.1</h3>", "weights with the lowest validation error"})
     EXPECT_TRUE(contains(page, piece)) << piece;
+  // Two tables, running and population, and one note for both.
+  const std::string statistics = page.substr(page.find("<summary>Test error by the statistics used, %"));
+  const std::string two = statistics.substr(0, statistics.find("</details>"));
+  EXPECT_EQ(occurrences(two, "<h3>"), 2U);
+  EXPECT_EQ(occurrences(two, "★ lowest mean of the column"), 1U);
   // RBN's errors in the first setting are 1 plus noise that sums to 0.05, half as much again 1.5075;
   // deviation 1.5 · sqrt(0.00745 / 9) = 0.0432, half width 2.262 · 0.0432 / sqrt 10 = 0.031. The best there,
   // as by the error.

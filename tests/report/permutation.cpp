@@ -84,29 +84,54 @@ TEST(Holm, ByHand) {
   EXPECT_TRUE(holm({}).empty());
 }
 
-TEST(Pooled, SettingsCountTheSameHoweverManyPairsTheyHave) {
-  // The means 2 and 1 weigh a half each: the terms are 1, 1/4, 1/4, and the 2 of 8 extreme signs are all
-  // alike.
-  EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<Values>{{2}, {1, 1}}), 0.25);
-  // The terms 1, 1/4, −1/4 sum to 1; with the first sign + the sums are 1.5, 1, 1, 0.5: three of four.
-  EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<Values>{{2}, {}, {1, -1}}), 0.75);
-  EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<Values>{{}, {}}), 1);
+TEST(Pooled, SeedsFlipAsAWhole) {
+  // Three seeds, all alike in both settings: 2 of the 8 ways to sign seeds are as far from 0, where six pairs
+  // that flip on their own would have 2 of 64.
+  EXPECT_DOUBLE_EQ(
+      pooled_sign_flip_p(std::vector<BySeed>{{{1, 1}, {2, 1}, {3, 1}}, {{1, 1}, {2, 1}, {3, 1}}}), 0.25);
+  // Per seed (3 − 1) / 4 and (−1 + 3) / 4: + + and − − of four. The pairs' own signs do not matter.
+  EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<BySeed>{{{1, 3}, {2, -1}}, {{1, -1}, {2, 3}}}), 0.5);
+  // Per seed 2 / 4 and 0: every way is as far.
+  EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<BySeed>{{{1, 1}, {2, 1}}, {{1, 1}, {2, -1}}}), 1);
 }
 
-TEST(Pooled, TheIntervalByHand) {
-  // {1, 3} and {0, 2}: means 2 and 1, each with variance 2 / 2 = 1. Pooled 1.5 with variance (1 + 1) / 4 =
-  // 0.5 and 0.5² / (0.25² + 0.25²) = 2 degrees of freedom: half width 4.303 · sqrt 0.5 = 3.043.
-  const PooledDifference found = pooled_difference(std::vector<Values>{{1, 3}, {}, {0, 2}});
-  EXPECT_DOUBLE_EQ(found.mean.value(), 1.5);
-  EXPECT_NEAR(found.interval->low, 1.5 - 3.043, 1e-3);
-  EXPECT_NEAR(found.interval->high, 1.5 + 3.043, 1e-3);
+TEST(Pooled, SettingsCountTheSameHoweverManyPairsTheyHave) {
+  // The means 1 and 1 weigh a half each: seed 1 has 1/2, seeds 2 and 3 have 3/4 and −1/4, in all 1. With seed
+  // 1 at +, the sums are 3/2, 1, 0, −1/2: two of four are as far from 0. Were all pairs to weigh the same,
+  // 1, 3, −1 would make it three of four.
+  EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<BySeed>{{{1, 1}}, {}, {{2, 3}, {3, -1}}}), 0.5);
+  EXPECT_DOUBLE_EQ(pooled_sign_flip_p(std::vector<BySeed>{{}, {}}), 1);
+}
+
+TEST(Pooled, TheIntervalIsOfTheSeedsMeans) {
+  // Means over the two settings 0.5, 2.5 and 3: mean 2, variance (2.25 + 0.25 + 1) / 2 = 1.75, half width
+  // 4.30265 (t, two degrees of freedom) · sqrt(1.75 / 3) = 3.2862.
+  const PooledDifference found =
+      pooled_difference(std::vector<BySeed>{{{1, 1}, {2, 3}, {3, 2}}, {{1, 0}, {2, 2}, {3, 4}}});
+  EXPECT_DOUBLE_EQ(found.mean.value(), 2);
+  EXPECT_NEAR(found.interval->low, 2 - 3.2862, 1e-4);
+  EXPECT_NEAR(found.interval->high, 2 + 3.2862, 1e-4);
   EXPECT_EQ(found.settings, 2U);
-  EXPECT_EQ(found.pairs, 4U);
+  EXPECT_EQ(found.pairs, 6U);
+  EXPECT_EQ(found.seeds, 3U);
+}
+
+TEST(Pooled, TheIntervalWhereSeedsLackPairs) {
+  // Both settings' means are 2. Departures by seed: −1/4 − 2/6 = −7/12, 1/4 + 0, 2/6. Their squares sum to
+  // 0.513889; times 3/2, the root is 0.877971; times 4.30265 it is 3.7776.
+  const PooledDifference found =
+      pooled_difference(std::vector<BySeed>{{{1, 1}, {2, 3}}, {}, {{1, 0}, {2, 2}, {3, 4}}});
+  EXPECT_DOUBLE_EQ(found.mean.value(), 2);
+  EXPECT_NEAR(found.interval->high, 2 + 3.7776, 1e-4);
+  EXPECT_EQ(found.settings, 2U);
+  EXPECT_EQ(found.pairs, 5U);
+  EXPECT_EQ(found.seeds, 3U);
 }
 
 TEST(Pooled, NoIntervalWithoutSpreadOrSecondPair) {
-  EXPECT_FALSE(pooled_difference(std::vector<Values>{{1, 3}, {2}}).interval);
-  EXPECT_FALSE(pooled_difference(std::vector<Values>{{0.82 - 0.81, 0.81 - 0.80}}).interval);
+  EXPECT_FALSE(pooled_difference(std::vector<BySeed>{{{1, 1}, {2, 3}}, {{1, 2}}}).interval);
+  EXPECT_FALSE(pooled_difference(std::vector<BySeed>{{{1, 1}}, {{1, 2}}}).interval);
+  EXPECT_FALSE(pooled_difference(std::vector<BySeed>{{{1, 0.82 - 0.81}, {2, 0.81 - 0.80}}}).interval);
   EXPECT_FALSE(pooled_difference({}).mean);
 }
 

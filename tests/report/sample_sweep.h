@@ -72,7 +72,7 @@ inline Json sample_sweep(int seeds = 10) {
           {"settings", Json::array({sweep_setting("iid", 4, 1.42, {1.05, 1.3, 1.0, 2.2}, seeds),
                                     sweep_setting("iid", 16, 0.39, {0.905, 0.9, 0.9, 2.0}, seeds),
                                     sweep_setting("pk:2", 4, 2.32, {1.05, 60.0, 1.1, std::nullopt}, seeds),
-                                    sweep_setting("pk:2", 16, 2.3, {0.95, 40.0, 0.94, 9.0}, seeds)})}};
+                                    sweep_setting("pk:2", 16, 2.3, {0.95, 40.0, 0.93, 9.0}, seeds)})}};
 }
 
 inline report::Sweep parsed(const Json& document) {

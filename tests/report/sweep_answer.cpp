@@ -68,8 +68,8 @@ TEST(SweepAnswer, WhereBatchesDecideNoNormIsNamedForAll) {
       << found.sentences[1];
   EXPECT_EQ(
       found.sentences[2],
-      "Against BN, in points, mean over all settings: GN (−24.56), RBN (−24.56) and IN (−9.67) had a lower "
-      "error (at most p = 0.0019); setting by setting the means are the other way round for GN in 1 and IN "
+      "Against BN, in points, mean over all settings: GN (−24.56), RBN (−24.57) and IN (−9.67) had a lower "
+      "error (at most p = 0.0059); setting by setting the means are the other way round for GN in 1 and IN "
       "in "
       "2 of 4.");
   EXPECT_TRUE(contains(all(found.cautions), "10 of 40 runs of IN diverged.")) << all(found.cautions);
@@ -112,9 +112,10 @@ TEST(SweepAnswer, FiveSeedsCannotSay) {
       << found.sentences[0];
   EXPECT_TRUE(contains(all(found.cautions), "5 seeds cannot go below p = 0.0625")) << all(found.cautions);
   EXPECT_TRUE(contains(all(found.cautions), "for 6 comparisons; 8 seeds could.")) << all(found.cautions);
-  // Pooled, ten differences of one sign: 2 / 1024, three arms.
-  EXPECT_DOUBLE_EQ(found.pooled[2].corrected, 3 * 2.0 / 1024);
-  EXPECT_EQ(found.pooled[2].verdict, Verdict::kBetter);
+  // Nor can more settings of the same five: their pairs are ten, but seeds flip as a whole. Three arms.
+  EXPECT_EQ(found.pooled[2].difference.pairs, 10U);
+  EXPECT_DOUBLE_EQ(found.pooled[2].smallest, 3 * 2.0 / 32);
+  EXPECT_EQ(found.pooled[2].verdict, Verdict::kTooFewSeeds);
 }
 
 TEST(SweepAnswer, AnArmThatDivergesIsNoneOfTheBest) {

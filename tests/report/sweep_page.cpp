@@ -30,7 +30,9 @@ TEST(SweepPage, TwoFilesTheSameEachTime) {
 
 TEST(SweepPage, TheAnswerThenWhatItRestsOn) {
   const TemporaryFolder folder;
-  write_json(folder / "result.json", sample_sweep());
+  Json json = sample_sweep();
+  json["paper"] = {{"says", {"training converges more easily"}}};
+  write_json(folder / "result.json", json);
   write_report(folder.path());
   const std::string page = read_file(folder / "report.html");
   EXPECT_EQ(markup_fault(page), "");
@@ -42,8 +44,8 @@ TEST(SweepPage, TheAnswerThenWhatItRestsOn) {
        {"<p>No one normalization", "10 of 40 runs of IN diverged", "<td class=\"strong\">1.01 ± 0.02 ★</td>",
         "× all 10 diverged", "Test error against the measured skew", "IN, pk:2, batch 4: no run finished",
         "Error as a multiple of BN’s", "Against BN, over all settings", "not worse within 0.2 points",
-        "no: diverged more often", "<td>0.01 ⚠</td>", "seeds of their own (1001, 1002)",
-        "160 runs: 4 arms in 4 settings, in 30 min 34 s",
+        "no: diverged more often", "What the paper says", "training converges more easily", "<td>0.01 ⚠</td>",
+        "seeds of their own (1001, 1002)", "160 runs: 4 arms in 4 settings, in 30 min 34 s",
         "<pre><code>refnorm sweep recipes/lenet5-mnist-lab.toml --seeds 10 --out runs/lab</code></pre>"}) {
     const std::size_t found = page.find(piece, at);
     EXPECT_NE(found, std::string::npos) << piece;
