@@ -10,6 +10,7 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
+#include <refnorm/base/file_reader.h>
 
 namespace refnorm {
 namespace {

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,25 +8,6 @@ namespace refnorm {
 
 /// The whole of a regular file. Throws UserError where it is missing, a folder, or cannot be read.
 std::string read_file(const std::filesystem::path& file);
-
-/// A regular file read piece by piece, for those too large to be held. Throws UserError as read_file does.
-class FileReader {
- public:
-  explicit FileReader(std::filesystem::path file);
-  ~FileReader();
-  FileReader(const FileReader&) = delete;
-  FileReader& operator=(const FileReader&) = delete;
-
-  /// As the file was opened.
-  std::int64_t size() const { return size_; }
-  /// The next bytes, as many as there is room for and are left; 0 only at the end.
-  std::size_t read(std::span<char> into);
-
- private:
-  std::filesystem::path file_;
-  int fd_;
-  std::int64_t size_ = 0;
-};
 
 /// Replaces `file` by `bytes` so that a kill at any moment leaves the old or the new content: written beside,
 /// synced, renamed. Throws Error (and leaves nothing behind) where it cannot.

@@ -105,6 +105,13 @@ Corners placed_box(const Xywh& box, const Placement& place) {
   return {std::min(a, b), place.y(box[1]), std::max(a, b), place.y(box[1] + box[3])};
 }
 
+Xywh original_box(const Corners& box, const Placement& place) {
+  const double a = box[0] / place.scale_x;
+  const double b = box[2] / place.scale_x;
+  const double y = box[1] / place.scale_y;
+  return {place.mirrored ? place.width - b : a, y, b - a, box[3] / place.scale_y - y};
+}
+
 Rle instance_rle(const InstanceMask& mask, std::int64_t height, std::int64_t width) {
   if (!mask.rle) return rasterize(mask.polygons, height, width);
   if (mask.rle->height != height || mask.rle->width != width) {

@@ -36,6 +36,9 @@ using Corners = std::array<double, 4>;
 /// A box of the original picture, as x, y, width and height, in the placed one.
 Corners placed_box(const Xywh& box, const Placement& place);
 
+/// And back.
+Xywh original_box(const Corners& box, const Placement& place);
+
 /// The mask in a picture of that size. Requires a mask, and that the size is an RLE's own.
 Rle instance_rle(const InstanceMask& mask, std::int64_t height, std::int64_t width);
 

@@ -146,16 +146,30 @@ class InstancesReader {
     return found - entries.begin();
   }
 
+  /// Of annotations. There is hardly ever one, so that no set of all ids is held.
+  std::unordered_set<std::int64_t> repeated_ids() const {
+    std::vector<std::int64_t> ids;
+    ids.reserve(found_.annotations.size());
+    for (const CocoAnnotation& annotation : found_.annotations) ids.push_back(annotation.id);
+    std::sort(ids.begin(), ids.end());
+    std::unordered_set<std::int64_t> repeated;
+    for (std::size_t i = 1; i < ids.size(); ++i) {
+      if (ids[i] == ids[i - 1]) repeated.insert(ids[i]);
+    }
+    return repeated;
+  }
+
   /// Checks annotations against the rest of the file.
   void join() {
-    std::unordered_set<std::int64_t> ids;
-    ids.reserve(found_.annotations.size());
+    const std::unordered_set<std::int64_t> repeated = repeated_ids();
+    std::unordered_set<std::int64_t> seen;
     auto& all = found_.annotations;
     std::size_t to = 0;
     for (CocoAnnotation& annotation : all) {
       noting([&] {
         const std::string entry = fmt::format("annotation {}", annotation.id);
-        if (!ids.insert(annotation.id).second) user_error("{}: there is more than one of that id", entry);
+        if (repeated.contains(annotation.id) && !seen.insert(annotation.id).second)
+          user_error("{}: there is more than one of that id", entry);
         annotation.image = place_of(found_.images, annotation.image, entry, "image_id");
         annotation.category = place_of(found_.categories, annotation.category, entry, "category_id");
         check_within(annotation, found_.images[static_cast<std::size_t>(annotation.image)], entry);
@@ -164,7 +178,6 @@ class InstancesReader {
       });
     }
     all.resize(to);
-    all.shrink_to_fit();
   }
 
   void check_within(CocoAnnotation& annotation, const CocoImage& image, const std::string& entry) {

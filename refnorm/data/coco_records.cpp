@@ -4,7 +4,7 @@
 #include <utility>
 
 #include <refnorm/base/error.h>
-#include <refnorm/base/file.h>
+#include <refnorm/base/file_reader.h>
 #include <refnorm/base/json.h>
 #include <refnorm/base/text.h>
 #include <refnorm/data/coco_records.h>

@@ -14,7 +14,7 @@
 #include <refnorm/data/coco_instances.h>
 #include <refnorm/data/found_unreadable.h>
 #include <refnorm/data/image_folder.h>
-#include <refnorm/data/picture_look.h>
+#include <refnorm/data/whole_look.h>
 
 namespace refnorm::data {
 

@@ -4,6 +4,7 @@
 #include <refnorm/data/picture_look.h>
 #include <refnorm/data/picture_loops.h>
 #include <refnorm/data/resample.h>
+#include <refnorm/data/whole_look.h>
 
 namespace refnorm::data {
 namespace {

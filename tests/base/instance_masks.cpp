@@ -82,6 +82,8 @@ TEST(CropMask, BoxesWithoutExtentAreOnePixel) {
 TEST(PlacedBoxes, AreScaledAndMirrored) {
   EXPECT_EQ(placed_box({1, 2, 3, 4}, {2, 3, false, 10}), (Corners{2, 6, 8, 18}));
   EXPECT_EQ(placed_box({1, 2, 3, 4}, {2, 3, true, 10}), (Corners{12, 6, 18, 18}));
+  EXPECT_EQ(original_box({2, 6, 8, 18}, {2, 3, false, 10}), (Xywh{1, 2, 3, 4}));
+  EXPECT_EQ(original_box({12, 6, 18, 18}, {2, 3, true, 10}), (Xywh{1, 2, 3, 4}));
 }
 
 RC_GTEST_PROP(CropMaskProperties, MirroringThePictureMirrorsTheCropOfRuns, ()) {
