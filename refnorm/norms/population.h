@@ -30,7 +30,7 @@ inline constexpr std::array<PopulationReading, 4> kPopulationReadings{
 /// "blended_between" and so on, as in result.json.
 std::string_view to_string(PopulationReading reading);
 
-/// What is used where nobody asks for another one (docs/findings/statistics.md has the numbers).
+/// What is used where nobody asks for another one (docs/findings.md has the numbers).
 inline constexpr PopulationReading kDefaultPopulationReading = PopulationReading::kBlendedBetween;
 
 /// One layer's statistics under each reading; float64, [C].
