@@ -235,9 +235,8 @@ TEST(DetectionSets, ProblemsOfAnnotations) {
   scenes.picture(20, 30, {{1, 1, 5, 5}, {2, 2, 5, 5}, {3, 3, 5, 5}});
   scenes.annotation(0)["bbox"] = {1, 1, 0, 5};
   scenes.annotation(1)["category_id"] = 5;
-  EXPECT_TRUE(contains(
-      user_error_of([&] { scenes.set(small()); }),
-      "instances.json: annotation 2: its category_id 5 is not in the file, or left out (and 1 more"));
+  EXPECT_TRUE(contains(user_error_of([&] { scenes.set(small()); }),
+                       "instances.json: annotation 1: its box is 0 wide and 5 high (and 1 more"));
   const auto set = scenes.set(small(OnError::kSkip));
   EXPECT_EQ(set->batch(Indices{0}).targets[0].boxes.size(0), 1);
 }
