@@ -31,8 +31,8 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kWordsTo = "REFNORM_LAST_WORDS";
 constexpr const char* kLost = "lost";
 /// From the first failure: until the others are asked to end, and until they are ended.
-constexpr auto kPatience = std::chrono::seconds(10);
-constexpr auto kLastPatience = std::chrono::seconds(20);
+constexpr auto kPatience = std::chrono::seconds(5);
+constexpr auto kLastPatience = std::chrono::seconds(8);
 
 class ScratchFolder {
  public:

@@ -28,7 +28,7 @@ TEST(Group, SumsGathersAndBroadcasts) {
     const auto all = group->gather(torch::tensor({rank}, torch::kDouble));
     ASSERT_EQ(all.size(), 3U);
     for (int other = 0; other < 3; ++other)
-      EXPECT_EQ(all[static_cast<std::size_t>(other)].item<double>(), other);
+      EXPECT_EQ(all[static_cast<std::size_t>(other)].template item<double>(), other);
     Tensor told = torch::tensor({rank + 7}, torch::kDouble);
     group->broadcast(told);
     EXPECT_EQ(told.item<double>(), 7);
@@ -209,8 +209,8 @@ TEST_P(Buckets, KeepTheMemoryFormat) {
     conv->weight.set_data(conv->weight.contiguous(torch::MemoryFormat::ChannelsLast));
     GradientBuckets sums(group, conv->parameters());
     sums.expect();
-    const Tensor x = random_double({2, 3, 5, 5}, 1).to(torch::kFloat);
-    conv(x.contiguous(torch::MemoryFormat::ChannelsLast)).square().sum().backward();
+    const Tensor input = random_double({2, 3, 5, 5}, 1).to(torch::kFloat);
+    conv(input.contiguous(torch::MemoryFormat::ChannelsLast)).square().sum().backward();
     const Tensor own = conv->weight.grad().clone();
     sums.finish();
     EXPECT_TRUE(conv->weight.grad().is_contiguous(torch::MemoryFormat::ChannelsLast));

@@ -85,6 +85,8 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
       // What was begun and goes on must not come between the steps of what is waited for.
       later_ = connect("later", device);
       now_ = connect("now", device);
+    } catch (const UserError&) {
+      throw;
     } catch (const c10::Error& error) {
       throw PeerLost(fmt::format("process {} of {}: did not meet the others at {} port {} within {} s ({})",
                                  place.rank, place.size, place.address, place.port, timeout.count(),
@@ -198,7 +200,7 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
     }
   }
 
-  std::chrono::milliseconds timeout_;
+  std::chrono::seconds timeout_;
   c10::intrusive_ptr<c10d::TCPStore> store_;
   c10::intrusive_ptr<Backend> later_, now_;
 };
