@@ -7,8 +7,9 @@ Command bench_command(CLI::App& parent) {
   app->require_subcommand(1);
   return {app,
           {},
-          {bench_coco_command(*app), bench_data_command(*app), bench_norm_command(*app),
-           bench_predict_command(*app), bench_processes_command(*app), bench_train_command(*app)}};
+          {bench_coco_command(*app), bench_data_command(*app), bench_detection_command(*app),
+           bench_norm_command(*app), bench_predict_command(*app), bench_processes_command(*app),
+           bench_train_command(*app)}};
 }
 
 }  // namespace refnorm::cli

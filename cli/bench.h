@@ -7,6 +7,7 @@ namespace refnorm::cli {
 /// The subcommands of `refnorm bench`.
 Command bench_coco_command(CLI::App& parent);
 Command bench_data_command(CLI::App& parent);
+Command bench_detection_command(CLI::App& parent);
 Command bench_norm_command(CLI::App& parent);
 Command bench_predict_command(CLI::App& parent);
 Command bench_processes_command(CLI::App& parent);

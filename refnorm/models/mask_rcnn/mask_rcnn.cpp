@@ -85,6 +85,12 @@ void MaskRcnnImpl::reset() {
   head = register_module("head", RegionHead(options));
 }
 
+std::shared_ptr<torch::nn::Module> MaskRcnnImpl::clone(const c10::optional<torch::Device>& device) const {
+  auto copy = torch::nn::Cloneable<MaskRcnnImpl>::clone(device);
+  std::dynamic_pointer_cast<MaskRcnnImpl>(copy)->freeze_parts();
+  return copy;
+}
+
 void MaskRcnnImpl::freeze_parts() {
   backbone->freeze_stages();
   head->freeze_norms();

@@ -22,6 +22,9 @@ class MaskRcnnImpl : public torch::nn::Cloneable<MaskRcnnImpl> {
   /// Throws UserError for an unknown depth, and options out of their range.
   explicit MaskRcnnImpl(MaskRcnnOptions given);
   void reset() override;
+  /// What is frozen stays so: children are cloned one by one, with parameters that would learn.
+  std::shared_ptr<torch::nn::Module> clone(
+      const c10::optional<torch::Device>& device = c10::nullopt) const override;
 
   /// He initialization of all convolutions of the ResNet and the mask branch (0 for the last norm of each
   /// block, where it has a weight), N(0, 0.01²) for the others, N(0, 0.001²) for the regression of boxes.

@@ -51,9 +51,9 @@ RegionSample sample_regions(const std::vector<Tensor>& proposals, const std::vec
   std::int64_t regions = 0;
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const PictureSample one = sample_picture(proposals[i], targets[i], options, stream);
-    for (const std::int64_t truth : one.truths) {
-      foreground.push_back(regions + static_cast<std::int64_t>(&truth - one.truths.data()));
-      sample.instances.push_back({static_cast<std::int64_t>(i), truth});
+    for (std::size_t j = 0; j < one.truths.size(); ++j) {
+      foreground.push_back(regions + static_cast<std::int64_t>(j));
+      sample.instances.push_back({static_cast<std::int64_t>(i), one.truths[j]});
     }
     regions += one.boxes.size(0);
     boxes.push_back(one.boxes);
