@@ -21,12 +21,10 @@
 namespace refnorm::cli {
 namespace {
 
-constexpr std::int64_t kWarmup = 3;
-
 struct Arguments {
   std::string model = "lenet5", precision = "fp32", memory_format = "auto";
   std::vector<std::string> norms{"none", "bn", "rbn"};
-  std::int64_t batch_size = 128, reference = 128, steps = 30, rounds = 5, threads = 0, side = 0;
+  std::int64_t batch_size = 128, reference = 128, steps = 30, rounds = 5, warmup = 3, threads = 0, side = 0;
 };
 
 /// What a model is trained on here.
@@ -103,7 +101,7 @@ std::vector<Measured> measure(const Arguments& arguments, const train::Compute& 
     arm.norm = NormSpec::parse(norm).to_string();
     const ops::PeakMemory peak;  // weights, the optimizer's state and the pictures among it
     arm.trainee = std::make_unique<Trainee>(arguments, compute, norm);
-    for (std::int64_t i = 0; i < kWarmup; ++i) arm.trainee->step();
+    for (std::int64_t i = 0; i < arguments.warmup; ++i) arm.trainee->step();
     arm.peak_mib = static_cast<double>(peak.bytes()) / (1024.0 * 1024.0);
   }
   for (std::int64_t round = 0; round < arguments.rounds; ++round) {
@@ -201,6 +199,11 @@ Command bench_train_command(CLI::App& parent) {
       ->type_name("N")
       ->capture_default_str();
   app->add_option("--rounds", arguments->rounds, "Rounds")
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_option("--warmup", arguments->warmup,
+                  "Steps before the rounds, of which the most memory is measured")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N")
       ->capture_default_str();

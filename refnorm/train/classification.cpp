@@ -24,11 +24,16 @@ Pass ClassificationPass::run(const data::Batch& batch, bool first_of_step, StepC
   Pass done;
   const Tensor labels = batch.labels.to(compute_.device);
   Tensor scores;
+  clock.enter(kReference);
+  if (first_of_step) {
+    // In a scope of its own: autocast keeps the weights that it has converted until the scope's end, and
+    // those of a reference pass, which has no gradient, would leave the training pass without one.
+    const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
+    reference_.prepare();
+  }
+  clock.enter(kForward);
   {
     const Bfloat16Scope precision(compute_.bfloat16, compute_.device);
-    clock.enter(kReference);
-    if (first_of_step) reference_.prepare();
-    clock.enter(kForward);
     scores = reference_.forward_only(compute_.place(batch.images)).to(torch::kFloat);
   }
   clock.enter(kLoss);

@@ -173,6 +173,22 @@ TEST(TrainingStep, ComputesTheSameInAnyMemoryFormat) {
 }
 
 // bfloat16 has 8 bits of mantissa: each product is off by up to 2^-9 of itself.
+// Autocast keeps converted weights; those of a reference pass have no gradient.
+TEST(TrainingStep, MovesEveryLayerInBfloat16AfterAReferencePass) {
+  Compute low;
+  low.bfloat16 = true;
+  for (const char* norm : {"bn", "rbn:weight=0.3", "rbn:live,weight=0.3", "rbn:fixed,weight=0.3", "vbn"}) {
+    Step in_float32(norm, plain_sgd()), in_bfloat16(norm, plain_sgd(), low);
+    in_float32.run(1);
+    in_bfloat16.run(1);
+    const Tensor expected = in_float32.net->conv->weight - in_float32.before[0];
+    const Tensor moved = in_bfloat16.net->conv->weight - in_bfloat16.before[0];
+    ASSERT_GT(expected.norm().item<double>(), 0) << norm;
+    // Products of numbers of 8 bits, in three layers; a layer without gradient would be 1 away.
+    EXPECT_LT((moved - expected).norm().item<double>(), 0.1 * expected.norm().item<double>()) << norm;
+  }
+}
+
 TEST(TrainingStep, KeepsWeightsAndStatisticsInFloat32) {
   Compute compute;
   compute.bfloat16 = true;
