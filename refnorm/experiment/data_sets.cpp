@@ -82,7 +82,9 @@ data::TrainAndTest load_data(const Recipe& recipe) {
 
 std::int64_t workers_of(const Recipe& recipe) {
   if (recipe.data.workers >= 0) return recipe.data.workers;
-  return is_folder(recipe.data) || recipe.data.kind == "coco" ? std::clamp<std::int64_t>(recipe.run.threads, 1, kMostWorkers) : 0;
+  return is_folder(recipe.data) || recipe.data.kind == "coco"
+             ? std::clamp<std::int64_t>(recipe.run.threads, 1, kMostWorkers)
+             : 0;
 }
 
 }  // namespace refnorm::experiment

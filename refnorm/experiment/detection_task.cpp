@@ -202,8 +202,7 @@ Json detection_figures(const data::DetectionSet& set, const std::vector<data::Co
     metrics::CocoOptions options;
     options.overlap = overlap;
     options.threads = threads;
-    const metrics::CocoResult result =
-        evaluate_detections(set.instances(), detections, options, {});
+    const metrics::CocoResult result = evaluate_detections(set.instances(), detections, options, {});
     for (std::size_t i = 0; i < result.figures.size(); ++i)
       figures[name][metrics::kCocoFigures[i]] = result.figures[i];
   }

@@ -32,8 +32,7 @@ Json to_json(const metrics::Tally& tally) {
 
 metrics::Tally tally_from(const Json& json) {
   return {json.at("samples").get<std::int64_t>(), json.at("correct").get<std::int64_t>(),
-          json.at("loss_sum").get<double>(),
-          json.value("part_sums", std::map<std::string, double>())};
+          json.at("loss_sum").get<double>(), json.value("part_sums", std::map<std::string, double>())};
 }
 
 Json to_json(const RunState& state) {
