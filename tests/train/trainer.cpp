@@ -9,6 +9,7 @@
 #include <refnorm/base/file.h>
 #include <refnorm/base/json.h>
 #include <refnorm/base/text.h>
+#include <refnorm/train/evaluate.h>
 #include <refnorm/train/trainer.h>
 
 #include "tests/base/helpers.h"
