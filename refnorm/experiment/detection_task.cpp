@@ -97,12 +97,17 @@ train::Pass DetectionTask::pass(bool first_of_step, train::StepClock& clock) {
   const std::vector<models::Target> targets = targets_of(batch);
   const Tensor images = compute_.place(batch.images);
   RandomStream stream(seed_, kRegionStream, next_batch());
+  clock.enter(train::kReference);
+  if (first_of_step) {
+    // A scope of its own: within one, autocast keeps the weights that it turned into bfloat16, here without
+    // gradient.
+    const train::Bfloat16Scope precision(compute_.bfloat16, compute_.device);
+    reference_.prepare();
+  }
+  clock.enter(train::kForward);
   models::DetectionLosses losses;
   {
     const train::Bfloat16Scope precision(compute_.bfloat16, compute_.device);
-    clock.enter(train::kReference);
-    if (first_of_step) reference_.prepare();
-    clock.enter(train::kForward);
     losses = model_->losses(images, sizes_of(batch), targets, stream);
   }
   clock.enter(train::kLoss);
