@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>
 #include <refnorm/train/training_step.h>
 
