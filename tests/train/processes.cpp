@@ -1,4 +1,5 @@
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -93,6 +94,8 @@ TEST(Group, SaysInOneLineThatTheOthersDidNotCome) {
 
 /// A network without norms, the same one each time.
 torch::nn::Sequential network() {
+  static std::mutex one_after_the_other;  // the generator is everybody's
+  const std::lock_guard lock(one_after_the_other);
   torch::nn::Sequential net(torch::nn::Conv2d(torch::nn::Conv2dOptions(2, 4, 3).padding(1)),
                             torch::nn::ReLU(), torch::nn::Flatten(), torch::nn::Linear(4 * 36, 10),
                             torch::nn::Tanh(), torch::nn::Linear(10, 3));

@@ -1,8 +1,10 @@
 #include <map>
+#include <mutex>
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>
 #include <refnorm/train/training_step.h>
 
@@ -27,6 +29,8 @@ constexpr std::int64_t kSteps = 3;
 
 /// The toy network without dropout, whose generator threads would share.
 std::shared_ptr<ToyNetImpl> toy(const std::string& norm) {
+  static std::mutex one_after_the_other;  // the generator is everybody's
+  const std::lock_guard lock(one_after_the_other);
   torch::manual_seed(3);
   auto net = std::make_shared<ToyNetImpl>(norm);
   net->dropout->options.p(0);
