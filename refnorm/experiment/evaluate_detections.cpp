@@ -151,7 +151,8 @@ std::string detection_figures_text(const Json& evaluation) {
     }
     text += fmt::format("\n{:<{}}", kind, width);
     for (const char* figure : metrics::kCocoFigures) text += fmt::format(" {:>6}", figure);
-    text += fmt::format("\n{}", row(result, "all", width));
+    text += "\n";
+    text += row(result, "all", width);
     if (!result.contains("categories")) continue;
     for (const Json& one : result.at("categories")) text += row(one, printable_name(one), width);
   }
