@@ -84,6 +84,12 @@ class Detector {
       : arguments_(arguments), compute_(compute), model_(options_of(arguments)) {
     torch::manual_seed(1);
     model_->initialize(1);
+    {
+      // Every class scores alike, so that as many detections as may be are made.
+      const torch::NoGradGuard no_grad;
+      model_->head->cls_score->weight.zero_();
+      model_->head->bbox_pred->weight.zero_();
+    }
     compute_.place(*model_);
     const auto padded = [](std::int64_t side) { return (side + 31) / 32 * 32; };
     images_ = compute_.place(
