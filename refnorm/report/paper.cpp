@@ -44,10 +44,11 @@ bool is_setup(const std::string& key, const Json& value) {
 
 // Which of our figures a name of the paper's means, or nothing: a column of ours beside other quantities
 // would mislead.
-std::optional<std::string> ours(const std::string& key, const Arm* arm) {
+std::optional<std::string> ours(const Result& result, const std::string& key, const Arm* arm) {
   const std::string name = lower(key);
-  if (name.starts_with("box ap") || name.starts_with("mask ap"))
-    return arm == nullptr ? "–" : detection_figure(*arm, key).value_or("–");
+  const bool found = std::any_of(result.arms.begin(), result.arms.end(),
+                                 [&](const Arm& one) { return detection_figure(one, key).has_value(); });
+  if (found) return arm == nullptr ? "–" : detection_figure(*arm, key).value_or("–");
   const auto names = [&](const char* word) { return name.find(word) != std::string::npos; };
   if (!names("error")) return std::nullopt;
   if (names("train")) {
@@ -151,13 +152,13 @@ Table paper_figures(const Result& result) {
   const std::vector<Figures> all = figures_of(result);
   for (const std::string& name : arms_of(result, all)) table.rows.push_back({name});
   for (const auto& [key, theirs] : all) {
-    const bool comparable = ours(key, nullptr).has_value();
+    const bool comparable = ours(result, key, nullptr).has_value();
     table.head.push_back(key_words(key) + (comparable ? ": paper" : ""));
     if (comparable) table.head.emplace_back("ours");
     for (std::vector<std::string>& row : table.rows) {
       const Json* figure = named(*theirs, row.front());
       row.push_back(figure == nullptr ? "–" : plain_value(*figure));
-      if (comparable) row.push_back(*ours(key, arm_called(result, row.front())));
+      if (comparable) row.push_back(*ours(result, key, arm_called(result, row.front())));
     }
   }
   return table;
