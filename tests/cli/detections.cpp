@@ -77,7 +77,8 @@ TEST_F(Detections, WrongFiles) {
   EXPECT_TRUE(contains(error(truth_, truth_), "instances.json: is an object, expected a list"));
   EXPECT_TRUE(contains(error(truth_, file("none.json", "[]")), "none.json: has no detections"));
   EXPECT_TRUE(contains(error(truth_, file("cut.json", "[{\"image_id\": 1000, ")),
-                       "cut.json: not valid JSON at byte 20"));
+                       "cut.json: not valid JSON at byte 21"))
+      << "it has 20";
   EXPECT_TRUE(contains(error(truth_, (folder_ / "missing.json").string()), "missing.json: cannot be read"));
   const auto one = [&](const std::string& text) { return error(truth_, file("one.json", "[" + text + "]")); };
   EXPECT_TRUE(contains(one(R"({"image_id": 1, "category_id": 27, "score": 1, "bbox": [1, 1, 2, 2]})"),
