@@ -186,6 +186,7 @@ models::MaskRcnn make_detector(const Recipe& recipe, std::int64_t classes) {
   options.proposals.training = {wanted.proposals_before, wanted.proposals};
   options.proposals.detecting = {wanted.test_proposals_before, wanted.test_proposals};
   options.regions.per_picture = wanted.regions;
+  options.regions.grid.height = options.regions.grid.width = wanted.region_size;
   options.regions.mask_channels = wanted.mask_channels;
   options.detections.score = wanted.score;
   options.detections.suppress = wanted.suppress;

@@ -48,7 +48,7 @@ struct DetectionSettings {
   std::int64_t anchors = 256, regions = 512;  ///< that a picture is learned from
   std::int64_t proposals_before = 12000, proposals = 2000;
   std::int64_t test_proposals_before = 6000, test_proposals = 1000;
-  std::int64_t mask_channels = 256;
+  std::int64_t region_size = 14, mask_channels = 256;
   double score = 0.05, suppress = 0.5;
   std::int64_t most = 100;
 };

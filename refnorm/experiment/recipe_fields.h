@@ -64,6 +64,7 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("detection", "proposals", recipe.detection.proposals, between(1, 1e6));
   visit("detection", "test_proposals_before", recipe.detection.test_proposals_before, between(1, 1e6));
   visit("detection", "test_proposals", recipe.detection.test_proposals, between(1, 1e6));
+  visit("detection", "region_size", recipe.detection.region_size, between(2, 64));
   visit("detection", "mask_channels", recipe.detection.mask_channels, between(1, 1e5));
   visit("detection", "score", recipe.detection.score, between(0, 1));
   visit("detection", "suppress", recipe.detection.suppress, between(0, 1));

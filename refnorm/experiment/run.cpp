@@ -37,9 +37,12 @@ void clear_leftovers(const fs::path& folder) {
 /// The folder of a run that its first batch showed to be impossible.
 void discard(const fs::path& folder, bool folder_was_there) {
   std::error_code ignored;
-  fs::remove(folder / "config.toml", ignored);
-  fs::remove(folder / "metrics.jsonl", ignored);
-  if (!folder_was_there) fs::remove(folder, ignored);
+  if (!folder_was_there) {
+    fs::remove_all(folder, ignored);
+    return;
+  }
+  for (const char* name : {"config.toml", "metrics.jsonl", "classes.json", "categories.json"})
+    fs::remove(folder / name, ignored);
 }
 
 /// The first parameter that is no longer finite, which the loss of the next step would have shown.

@@ -81,12 +81,30 @@ std::vector<std::string> shown_layers(const std::vector<std::vector<GradientTrac
   return spread;
 }
 
-Panel panel_of(const std::string& layer, const Result& result,
+/// What is drawn of the step lines: an object of numbers by name.
+struct Series {
+  const char* key;
+  const char* y_title;
+  const char* note;
+  const char* label;
+};
+
+constexpr Series kGradients{
+    "gradient_norm", "gradient norm, log scale",
+    "norm of the gradient of a layer's parameters at the logged steps; line: mean over runs, "
+    "band: least to most",
+    "Gradient norm by layer: "};
+constexpr Series kLosses{
+    "losses", "loss, log scale",
+    "mean over the steps since the line before; line: mean over runs, band: least to most",
+    "Losses in training: "};
+
+Panel panel_of(const std::string& layer, const Result& result, const char* y_title,
                const std::vector<std::vector<GradientTrace>>& arms) {
   Panel panel;
   panel.title = layer;
   panel.x_title = "step";
-  panel.y_title = "gradient norm, log scale";
+  panel.y_title = y_title;
   double last = 1, least = INFINITY, most = 0;
   for (std::size_t i = 0; i < arms.size(); ++i) {
     if (arms[i].empty()) continue;
@@ -108,9 +126,9 @@ Panel panel_of(const std::string& layer, const Result& result,
   return panel;
 }
 
-void add_line(const Field& line, GradientTrace& trace) {
+void add_line(const Field& line, const char* key, GradientTrace& trace) {
   if (line.at("kind").text() != "step") return;
-  const auto norms = line.find("gradient_norm");
+  const auto norms = line.find(key);
   if (!norms) return;
   for (const auto& [layer, unused] : norms->object().items()) {
     const auto norm = norms->at(layer).number_or_null(0, 1e300);
@@ -120,22 +138,20 @@ void add_line(const Field& line, GradientTrace& trace) {
   }
 }
 
-}  // namespace
-
-GradientTrace parse_gradients(std::string_view text, const std::string& origin) {
+GradientTrace parse_series(std::string_view text, const std::string& origin, const char* key) {
   GradientTrace trace;
-  for_each_line(text, origin, [&](const Field& line) { add_line(line, trace); });
+  for_each_line(text, origin, [&](const Field& line) { add_line(line, key, trace); });
   return trace;
 }
 
-std::string gradients_svg(const std::filesystem::path& folder, const Result& result) {
+std::string series_svg(const std::filesystem::path& folder, const Result& result, const Series& series) {
   std::vector<std::vector<GradientTrace>> arms;
   for (const Arm& arm : result.arms) {
     auto& traces = arms.emplace_back();
     for (const Run& run : arm.runs) {
       const std::filesystem::path file = folder / run.folder / "metrics.jsonl";
       if (!run.counts() || !std::filesystem::exists(file)) continue;
-      GradientTrace trace = parse_gradients(read_file(file), file.string());
+      GradientTrace trace = parse_series(read_file(file), file.string(), series.key);
       if (!trace.layers.empty()) traces.push_back(std::move(trace));
     }
   }
@@ -147,17 +163,29 @@ std::string gradients_svg(const std::filesystem::path& folder, const Result& res
   }
   double y = 14;
   std::string body = draw_legend(entries, y);
-  body += draw_text(Layout::kLeft, y + 14, "note", "start",
-                    "norm of the gradient of a layer's parameters at the logged steps; line: mean over runs, "
-                    "band: least to most");
+  body += draw_text(Layout::kLeft, y + 14, "note", "start", series.note);
   double top = y + 58;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    Panel panel = panel_of(layers[i], result, arms);
+    Panel panel = panel_of(layers[i], result, series.y_title, arms);
     panel.top = top;
     top += Layout::kPanelHeight + 94;
     body += draw_panel(panel, i);
   }
-  return wrap_svg("Gradient norm by layer: " + title(result), top - 40, body);
+  return wrap_svg(series.label + title(result), top - 40, body);
+}
+
+}  // namespace
+
+GradientTrace parse_gradients(std::string_view text, const std::string& origin) {
+  return parse_series(text, origin, kGradients.key);
+}
+
+std::string gradients_svg(const std::filesystem::path& folder, const Result& result) {
+  return series_svg(folder, result, kGradients);
+}
+
+std::string losses_svg(const std::filesystem::path& folder, const Result& result) {
+  return series_svg(folder, result, kLosses);
 }
 
 }  // namespace refnorm::report

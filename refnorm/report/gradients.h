@@ -24,4 +24,8 @@ GradientTrace parse_gradients(std::string_view text, const std::string& origin);
 /// have, spread over the network's depth; a line an arm, its mean over seeds. Empty where no run has any.
 std::string gradients_svg(const std::filesystem::path& folder, const Result& result);
 
+/// The same of the parts of the loss, of networks that detect objects: curves.svg in the place of accuracies.
+/// Empty where no run has any.
+std::string losses_svg(const std::filesystem::path& folder, const Result& result);
+
 }  // namespace refnorm::report

@@ -15,6 +15,7 @@ void add_point(const Field& line, double accuracy, std::vector<Point>& points) {
 void add_step(const Field& line, std::vector<Point>& points) {
   if (line.at("kind").text() != "step") return;
   line.at("step").count();
+  if (line.find("losses")) return;  // of a network that detects objects
   // A diverged step's accuracy may be no number, which JSON writes as null.
   const auto accuracy = line.at("train_accuracy_pct").percent_or_null();
   if (accuracy) add_point(line, *accuracy, points);

@@ -27,8 +27,9 @@ void write_report(const std::filesystem::path& folder) {
   }
   const Result result = parse_result(document, file.string());
   const Answer found = answer(result);
-  const std::string curves =
-      curves_svg(result, read_traces(folder, result), read_traces(folder, result, parse_validations));
+  std::string curves = losses_svg(folder, result);
+  if (curves.empty())
+    curves = curves_svg(result, read_traces(folder, result), read_traces(folder, result, parse_validations));
   const std::string table = markdown_table(result, found);
   const std::string page = html_page(result, found, curves, gradients_svg(folder, result));
   write_file(folder / "table.md", table);

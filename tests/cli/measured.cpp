@@ -92,8 +92,8 @@ TEST_F(Measured, TheReportShowsIt) {
   const std::string page = read_file(path("all/report.html"));
   for (const char* piece :
        {"<h2>On the way</h2>", "<th>steps to target</th>", "<th>test error % of the best</th>",
-        "<td>2 of 2</td>", "<h2>Test error by domain</h2>", "<th>noisy %</th>",
-        "<h2>Test error on changed pictures</h2>", "<th>noisy:0.3 %</th>",
+        "<td>2 of 2</td>", "<h2>Test error by domain, %</h2>", "<th>noisy</th>",
+        "<h2>Test error on changed pictures, %</h2>", "<th>noisy:0.3</th>",
         "Validation error, with running statistics"})
     EXPECT_TRUE(contains(page, piece)) << piece;
 }

@@ -61,6 +61,7 @@ class Objects : public ::testing::Test {
                                                    {{9, 10, 30, 40, 40}},
                                                    {{7, 50, 8, 34, 44}},
                                                    {{7, 10, 36, 32, 36}, {9, 50, 8, 38, 34}}};
+    for (const char* part : {"train", "val", "annotations"}) make_folder(folder_ / "data" / part);
     Json images = Json::array();
     Json annotations = Json::array();
     for (std::size_t i = 0; i < pictures.size(); ++i) {
@@ -95,8 +96,9 @@ kind = "mask_rcnn-r18-c4"
 [detection]
 frozen_stages = 0
 anchor_sizes = [32, 48]
-anchors = 64
-regions = 16
+anchors = 48
+regions = 12
+region_size = 8
 proposals_before = 100
 proposals = 30
 test_proposals_before = 60
