@@ -97,8 +97,8 @@ kind = "mask_rcnn-r18-c4"
 frozen_stages = 0
 anchor_sizes = [32, 48]
 anchors = 48
-regions = 12
-region_size = 8
+regions = 16
+region_size = 4
 proposals_before = 100
 proposals = 30
 test_proposals_before = 60
@@ -107,7 +107,7 @@ mask_channels = 32
 [train]
 epochs = 1
 batch_size = 2
-lr = 0.02
+lr = 0.03
 weight_decay = 0
 schedule = "cosine"
 clip_norm = 5
@@ -135,7 +135,7 @@ norm = "rbn"
 
 // The same pictures are tested: whoever learns can know them by heart.
 TEST_F(Objects, AreLearnedFoundAndDrawn) {
-  const Json result = trained(train("run") + set("train.epochs=40") + set("arm=[{norm=\"gn:16\"}]"));
+  const Json result = trained(train("run") + set("train.epochs=90") + set("arm=[{norm=\"gn:16\"}]"));
   EXPECT_EQ(result.at("setup").at("training_pictures"), 4);
   EXPECT_EQ(result.at("setup").at("categories"), 2);
   const Json& figures = result.at("detection");
