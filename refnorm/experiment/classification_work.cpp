@@ -11,14 +11,6 @@ namespace {
 /// More than these lie in RUN/unreadable.json alone.
 constexpr std::size_t kUnreadableSaid = 20;
 
-train::TrainSettings settings_of(const Recipe& recipe, std::int64_t steps_per_epoch) {
-  train::TrainSettings settings = recipe.train;
-  settings.lr = recipe.arms.at(0).lr.value_or(settings.lr);
-  settings.validate_every = recipe.measure.every.of(recipe.train.epochs * steps_per_epoch);
-  settings.target = recipe.measure.target;
-  return settings;
-}
-
 }  // namespace
 
 ClassificationWork::ClassificationWork(const Recipe& recipe, std::shared_ptr<train::Group> group)

@@ -22,14 +22,6 @@ DetectionData data_of(DetectionAssembly& assembly) {
           assembly.plan()};
 }
 
-train::TrainSettings settings_of(const Recipe& recipe, std::int64_t steps_per_epoch) {
-  train::TrainSettings settings = recipe.train;
-  settings.lr = recipe.arms.at(0).lr.value_or(settings.lr);
-  settings.validate_every = recipe.measure.every.of(recipe.train.epochs * steps_per_epoch);
-  settings.target = recipe.measure.target;
-  return settings;
-}
-
 void check_measures(const Recipe& recipe) {
   const MeasureSettings& wanted = recipe.measure;
   const char* what = !wanted.corruptions.empty() ? "corruptions"

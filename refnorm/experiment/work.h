@@ -41,6 +41,9 @@ class Work {
   virtual void assist(const train::Outcome& outcome, const std::filesystem::path& folder) = 0;
 };
 
+/// [train] of a recipe of one arm, with the arm's own learning rate and what is measured on the way.
+train::TrainSettings settings_of(const Recipe& recipe, std::int64_t steps_per_epoch);
+
 /// Loads the data and makes the network. Throws UserError where data, network and norm do not go together.
 std::unique_ptr<Work> make_work(const Recipe& recipe,
                                 std::shared_ptr<train::Group> group = train::Group::alone());
