@@ -1,30 +1,20 @@
 // The whole Mask R-CNN beside one made of torchvision's parts, by tests/models/torchvision_mask_rcnn.py:
 // losses, gradients, proposals and detections with equal weights.
-#include <cstring>
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <refnorm/base/file.h>
-#include <refnorm/base/subprocess.h>
-#include <refnorm/base/weights_file.h>
 #include <refnorm/models/mask_rcnn/mask_rcnn.h>
 #include <refnorm/norms/norm_spec.h>
 
 #include "tests/support/tensors.h"
+#include "tests/support/torchvision_script.h"
 
 namespace refnorm::models {
 namespace {
 
 using refnorm::testing::distance;
+using refnorm::testing::tensor_of;
 using torch::Tensor;
-
-Tensor tensor_of(const RawTensor& raw) {
-  Tensor tensor = torch::empty(raw.shape, raw.dtype == "I64" ? torch::kLong : torch::kFloat);
-  EXPECT_EQ(tensor.nbytes(), raw.bytes.size());
-  std::memcpy(tensor.data_ptr(), raw.bytes.data(), raw.bytes.size());
-  return tensor;
-}
 
 /// What the script sets.
 MaskRcnnOptions options() {
@@ -49,16 +39,10 @@ MaskRcnnOptions options() {
 class MaskRcnnAgainstTorchvision : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const refnorm::testing::TemporaryFolder folder;
-    try {
-      available_ = Subprocess({REFNORM_PYTHON, "-c", "import torchvision"}).wait().ok();
-    } catch (const Error&) {  // no Python at all
-    }
-    if (!available_) return;
-    Subprocess script({REFNORM_PYTHON, "-W", "ignore", REFNORM_TORCHVISION_MASK_RCNN, folder.path().string()},
-                      folder / "log");
-    ASSERT_TRUE(script.wait().ok()) << read_file(folder / "log");
-    file_ = read_weights(folder / "mask_rcnn.pth");
+    const auto file =
+        refnorm::testing::from_torchvision(REFNORM_PYTHON, REFNORM_TORCHVISION_MASK_RCNN, "mask_rcnn.pth");
+    available_ = file.has_value();
+    if (file) file_ = *file;
   }
 
   void SetUp() override {

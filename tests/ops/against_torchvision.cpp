@@ -1,16 +1,12 @@
 // The operators of detection beside torchvision's own, by tests/ops/torchvision_ops.py.
-#include <cstring>
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <refnorm/base/file.h>
-#include <refnorm/base/subprocess.h>
-#include <refnorm/base/weights_file.h>
 #include <refnorm/ops/boxes.h>
 #include <refnorm/ops/roi_align.h>
 
 #include "tests/support/tensors.h"
+#include "tests/support/torchvision_script.h"
 
 namespace refnorm::ops {
 namespace {
@@ -21,16 +17,9 @@ using torch::Tensor;
 class AgainstTorchvision : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const refnorm::testing::TemporaryFolder folder;
-    try {
-      available_ = Subprocess({REFNORM_PYTHON, "-c", "import torchvision"}).wait().ok();
-    } catch (const Error&) {  // no Python at all
-    }
-    if (!available_) return;
-    Subprocess script({REFNORM_PYTHON, "-W", "ignore", REFNORM_TORCHVISION_OPS, folder.path().string()},
-                      folder / "log");
-    ASSERT_TRUE(script.wait().ok()) << read_file(folder / "log");
-    file_ = read_weights(folder / "ops.pth");
+    const auto file = refnorm::testing::from_torchvision(REFNORM_PYTHON, REFNORM_TORCHVISION_OPS, "ops.pth");
+    available_ = file.has_value();
+    if (file) file_ = *file;
   }
 
   void SetUp() override {
@@ -40,10 +29,7 @@ class AgainstTorchvision : public ::testing::Test {
   static Tensor given(const std::string& name) {
     const RawTensor* raw = file_.find(name);
     if (raw == nullptr) throw Error("the script left no " + name);
-    Tensor tensor = torch::empty(raw->shape, raw->dtype == "I64" ? torch::kLong : torch::kFloat);
-    EXPECT_EQ(tensor.nbytes(), raw->bytes.size());
-    std::memcpy(tensor.data_ptr(), raw->bytes.data(), raw->bytes.size());
-    return tensor;
+    return refnorm::testing::tensor_of(*raw);
   }
 
   static Safetensors file_;
