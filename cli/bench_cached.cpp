@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/kernels/normalize.h>
 #include <refnorm/kernels/schedule.h>

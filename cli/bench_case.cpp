@@ -1,7 +1,9 @@
 #include "bench_case.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/norms/group_norm.h>
 #include <refnorm/norms/reference_layer.h>

@@ -1,6 +1,9 @@
 #include "bench_contender.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 

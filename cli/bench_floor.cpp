@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 namespace refnorm::cli {
 namespace {

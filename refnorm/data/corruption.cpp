@@ -4,7 +4,7 @@
 #include <system_error>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>

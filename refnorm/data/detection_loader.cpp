@@ -2,7 +2,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/data/detection_loader.h>

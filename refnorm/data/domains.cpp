@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>

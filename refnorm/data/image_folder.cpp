@@ -1,6 +1,6 @@
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>

@@ -4,7 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/data/loader.h>

@@ -1,7 +1,7 @@
 #include <cstring>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/data/idx.h>

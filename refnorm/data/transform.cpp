@@ -2,7 +2,7 @@
 #include <cmath>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/data/transform.h>
 

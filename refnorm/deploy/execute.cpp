@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <set>
 
-#include <torch/torch.h>
+#include <torch/nn/functional/linear.h>
+#include <torch/utils.h>
 
 #include <refnorm/deploy/execute.h>
 #include <refnorm/ops/max_pool.h>

@@ -4,7 +4,8 @@
 #include <numeric>
 
 #include <onnx/onnx_pb.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/linear.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>

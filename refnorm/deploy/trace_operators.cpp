@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include <torch/csrc/jit/ir/constants.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/deploy/trace_call.h>

@@ -4,7 +4,9 @@
 #include <thread>
 
 #include <dlfcn.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 #include <torch/version.h>
 
 #include <refnorm/base/error.h>

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/safetensors.h>

@@ -3,7 +3,8 @@
 #include <map>
 #include <numeric>
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/random.h>

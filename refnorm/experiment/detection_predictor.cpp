@@ -1,4 +1,5 @@
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>

@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <limits>
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/experiment/build.h>

@@ -2,7 +2,8 @@
 #include <cmath>
 #include <functional>
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>

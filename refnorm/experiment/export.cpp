@@ -2,7 +2,8 @@
 #include <functional>
 #include <map>
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/experiment/found_objects.h>
 #include <refnorm/ops/boxes.h>

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/json.h>
@@ -17,6 +18,9 @@ class Interrupted : public Error {
  public:
   using Error::Error;
 };
+
+/// What somebody should hear before the recipe is trained on this machine, a line each.
+std::vector<std::string> cautions(const Recipe& recipe);
 
 /// Trains the recipe's one arm into `folder`, evaluates it on the test set and writes result.json, which is
 /// returned. A folder that already holds a run is an error unless `resume`: then its last checkpoint is gone

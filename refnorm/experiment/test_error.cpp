@@ -2,7 +2,7 @@
 #include <limits>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/safetensors.h>

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/experiment/detection_build.h>

@@ -173,11 +173,13 @@ void roi_align_backward(const Value* dy, const FeatureMap& map, const T* rois, s
   }
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type takes none
 #define REFNORM_INSTANTIATE(T, VALUE)                                                                        \
   template void roi_align(const T*, const FeatureMap&, const T*, std::int64_t, std::int64_t, const RoiGrid&, \
                           RoiLayout, VALUE*);                                                                \
   template void roi_align_backward(const VALUE*, const FeatureMap&, const T*, std::int64_t, const RoiGrid&,  \
                                    RoiLayout, std::int64_t, std::int64_t, std::int64_t, T*)
+// NOLINTEND(bugprone-macro-parentheses)
 REFNORM_INSTANTIATE(float, float);
 REFNORM_INSTANTIATE(float, Bfloat16);
 REFNORM_INSTANTIATE(double, double);

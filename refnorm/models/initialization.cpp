@@ -3,7 +3,10 @@
 #include <string>
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/random.h>
 #include <refnorm/models/initialization.h>

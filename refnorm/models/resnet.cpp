@@ -2,7 +2,11 @@
 #include <map>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/models/initialization.h>

@@ -4,7 +4,9 @@
 #include <string>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/models/initialization.h>

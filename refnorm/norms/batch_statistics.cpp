@@ -1,5 +1,6 @@
 #include <ATen/Dispatch.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/norms/batch_statistics.h>

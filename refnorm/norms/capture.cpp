@@ -4,7 +4,9 @@
 #include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/norms/capture.h>

@@ -1,7 +1,8 @@
 #include <map>
 #include <optional>
 
-#include <torch/torch.h>
+#include <torch/nn.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>

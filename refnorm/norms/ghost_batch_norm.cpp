@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/norms/ghost_batch_norm.h>

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/norms/instance_norm.h>
 #include <refnorm/norms/no_norm.h>

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 #include <refnorm/norms/batch_statistics.h>
 #include <refnorm/norms/reference_layer.h>

@@ -1,4 +1,5 @@
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/norms/norm_registry.h>
 #include <refnorm/norms/switchable_norm.h>

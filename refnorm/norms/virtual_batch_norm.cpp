@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/norms/norm_registry.h>

@@ -1,5 +1,5 @@
 #include <ATen/Dispatch.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/ops/boxes.h>
 #include <refnorm/ops/parallel.h>

@@ -1,6 +1,6 @@
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/ops/joint_statistics.h>
 

@@ -1,8 +1,10 @@
 #include <optional>
 
 #include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/ops/joint_statistics.h>
 #include <refnorm/ops/normalize.h>

@@ -1,5 +1,7 @@
 #include <ATen/TracerMode.h>
-#include <torch/torch.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/kernels/max_pool.h>
 #include <refnorm/ops/max_pool.h>

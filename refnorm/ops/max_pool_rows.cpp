@@ -1,4 +1,6 @@
-#include <torch/torch.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/kernels/max_pool_rows.h>
 #include <refnorm/ops/max_pool_rows.h>

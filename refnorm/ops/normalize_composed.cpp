@@ -1,4 +1,7 @@
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/ops/joint_statistics.h>
 #include <refnorm/ops/normalize_call.h>

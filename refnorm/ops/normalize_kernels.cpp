@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/kernels/normalize.h>
 #include <refnorm/kernels/simd_sweeps.h>

@@ -3,7 +3,7 @@
 
 #include <torch/csrc/autograd/generated/Functions.h>
 #include <torch/csrc/autograd/saved_variable_hooks.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/ops/normalize_call.h>
 #include <refnorm/ops/recompute.h>

@@ -1,4 +1,5 @@
-#include <torch/torch.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/types.h>
 
 #include <refnorm/ops/parallel.h>
 #include <refnorm/ops/roi_align.h>

@@ -1,6 +1,8 @@
 #include <algorithm>
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/utils.h>
 
 #include <refnorm/data/loader.h>
 #include <refnorm/metrics/classification.h>

@@ -36,4 +36,14 @@ Bfloat16Scope::~Bfloat16Scope() {
   enable(device_, false);
 }
 
+bool has_bfloat16_convolutions(torch::Device device) {
+#if defined(__x86_64__)
+  if (device.is_cpu())
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+#endif
+  (void)device;
+  return true;
+}
+
 }  // namespace refnorm::train

@@ -1,7 +1,8 @@
 #include <cmath>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/utils.h>
 
 #include <refnorm/metrics/classification.h>
 #include <refnorm/ops/tap.h>

@@ -2,7 +2,8 @@
 #include <sstream>
 #include <type_traits>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/optim/sgd.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>

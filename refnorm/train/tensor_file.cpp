@@ -2,7 +2,8 @@
 #include <utility>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>

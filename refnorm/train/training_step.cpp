@@ -2,7 +2,8 @@
 #include <cmath>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/utils/clip_grad.h>
 
 #include <refnorm/base/interrupt.h>
 #include <refnorm/train/training_step.h>

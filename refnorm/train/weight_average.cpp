@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <string>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/train/weight_average.h>

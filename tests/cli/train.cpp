@@ -139,6 +139,20 @@ TEST_F(Train, ResultJsonOfACompleteRunMayBeDamaged) {
   }
 }
 
+TEST_F(Train, Bfloat16OnAProcessorWithoutAvx512IsCautionedAgainst) {
+  // Linux names the processor's features as oneDNN's documentation does.
+  const std::string processor = read_file("/proc/cpuinfo");
+  const bool x86 = contains(processor, "GenuineIntel") || contains(processor, "AuthenticAMD");
+  const bool has = contains(processor, " avx512bw") && contains(processor, " avx512dq") &&
+                   contains(processor, " avx512vl");
+  const Words epoch{"--set", "train.epochs=1"};
+  const Ended half = run_program(train("half") + epoch + Words{"--set", "train.precision=bf16"});
+  EXPECT_EQ(half.status, 0) << half.err;
+  EXPECT_EQ(contains(half.err, "refnorm: caution: train.precision is bf16"), x86 && !has) << half.err;
+  const Ended full = run_program(train("full") + epoch);
+  EXPECT_FALSE(contains(full.err, "caution")) << full.err;
+}
+
 TEST_F(Train, DivergenceIsAResult) {
   const Ended ended = run_program(train("run", "BN") + Words{"--set", "train.lr=1e30", "--json"});
   const Json result = json_of(ended, 1);

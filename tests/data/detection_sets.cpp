@@ -1,7 +1,7 @@
 #include <set>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/json.h>
 #include <refnorm/data/detection_loader.h>

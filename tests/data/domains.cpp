@@ -3,7 +3,7 @@
 
 #include <boost/math/distributions/chi_squared.hpp>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/data/domains.h>
 #include <refnorm/data/transform.h>

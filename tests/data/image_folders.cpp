@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <opencv2/imgproc.hpp>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/data/folder_index.h>

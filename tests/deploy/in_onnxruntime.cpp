@@ -1,7 +1,8 @@
 #include <filesystem>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/json.h>

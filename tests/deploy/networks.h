@@ -3,7 +3,8 @@
 #include <memory>
 #include <string>
 
-#include <torch/torch.h>
+#include <torch/nn.h>
+#include <torch/utils.h>
 
 #include <refnorm/deploy/model_description.h>
 #include <refnorm/deploy/trace.h>

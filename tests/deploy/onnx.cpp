@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/deploy/fold.h>

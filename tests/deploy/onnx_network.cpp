@@ -1,7 +1,7 @@
 #include <cmath>
 #include <numeric>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/base/file.h>
 #include <refnorm/deploy/onnx_network.h>

@@ -2,7 +2,8 @@
 
 #include <functional>
 
-#include <torch/torch.h>
+#include <torch/nn.h>
+#include <torch/utils.h>
 
 #include <refnorm/deploy/onnx_network.h>
 

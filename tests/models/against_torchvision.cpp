@@ -1,6 +1,7 @@
 // Names, shapes and outputs of torchvision's own networks, by tests/models/torchvision_models.py.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/json.h>

@@ -3,7 +3,9 @@
 
 #include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/optim/adam.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/models/resnet.h>

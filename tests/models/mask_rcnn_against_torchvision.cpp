@@ -1,7 +1,8 @@
 // The whole Mask R-CNN beside one made of torchvision's parts, by tests/models/torchvision_mask_rcnn.py:
 // losses, gradients, proposals and detections with equal weights.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/models/mask_rcnn/mask_rcnn.h>
 #include <refnorm/norms/norm_spec.h>

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/models/mask_rcnn/proposals.h>
 #include <refnorm/models/mask_rcnn/region_losses.h>

@@ -1,7 +1,7 @@
 #include <map>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/models/resnet.h>

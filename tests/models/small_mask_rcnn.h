@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/models/mask_rcnn/mask_rcnn.h>
 #include <refnorm/norms/norm_spec.h>

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/norms/batch_statistics.h>

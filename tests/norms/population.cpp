@@ -1,7 +1,8 @@
 #include <limits>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/sequential.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/norms/capture.h>

@@ -1,6 +1,6 @@
 // The operators of detection beside torchvision's own, by tests/ops/torchvision_ops.py.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/ops/boxes.h>
 #include <refnorm/ops/roi_align.h>

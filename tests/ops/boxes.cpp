@@ -2,7 +2,9 @@
 #include <set>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/vision.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/ops/boxes.h>
 

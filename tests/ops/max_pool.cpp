@@ -1,7 +1,8 @@
 #include <limits>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <refnorm/ops/max_pool.h>
 #include <refnorm/ops/max_pool_rows.h>

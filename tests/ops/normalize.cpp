@@ -1,8 +1,11 @@
 #include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
+#include <torch/autograd.h>
 #include <torch/library.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
+#include <refnorm/kernels/simd_sweeps.h>
 #include <refnorm/ops/instruction_set.h>
 #include <refnorm/ops/normalize.h>
 #include <refnorm/ops/normalize_call.h>
@@ -158,6 +161,8 @@ TEST(Normalize, OfASumAndReluNeedsNoOutputToGoBack) {
   NormalizeBy by;
   by.sets = {{4, 1}};
   for (const auto type : {torch::kDouble, torch::kFloat}) {
+    // Vectors of four doubles, as of AVX2, fill no byte: there it is the output that is kept.
+    if (type == torch::kDouble && !kernels::sweeps<double>().has_gates) continue;
     for (const auto format : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast}) {
       const auto leaf = [&](std::uint64_t seed) {
         return random_double({4, 8, 6, 4}, seed).to(type).contiguous(format).requires_grad_(true);

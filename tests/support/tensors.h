@@ -5,16 +5,18 @@
 #include <string>
 #include <vector>
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "tests/base/helpers.h"
 
 namespace refnorm::testing {
 
 inline torch::Tensor random_double(torch::IntArrayRef shape, std::uint64_t seed) {
-  torch::manual_seed(seed);
-  return torch::randn(shape, torch::kDouble);
+  return torch::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed), torch::kDouble);
 }
 
 /// Largest |a − b| relative to the largest |b| (or to 1 where b is smaller).

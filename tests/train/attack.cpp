@@ -1,5 +1,5 @@
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 #include <refnorm/data/corruption.h>
 #include <refnorm/metrics/classification.h>

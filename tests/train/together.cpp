@@ -2,7 +2,9 @@
 #include <mutex>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/norms/capture.h>
 #include <refnorm/norms/population.h>

@@ -3,7 +3,8 @@
 #include <map>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/nn/module.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>

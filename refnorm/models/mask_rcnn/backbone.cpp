@@ -1,4 +1,5 @@
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/sequential.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/models/mask_rcnn/backbone.h>

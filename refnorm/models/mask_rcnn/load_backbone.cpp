@@ -1,7 +1,8 @@
 #include <cstring>
 #include <set>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/text.h>

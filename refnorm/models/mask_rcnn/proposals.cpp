@@ -1,4 +1,6 @@
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/utils.h>
 
 #include <refnorm/models/mask_rcnn/proposals.h>
 #include <refnorm/ops/tap.h>

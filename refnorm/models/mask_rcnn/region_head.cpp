@@ -1,4 +1,6 @@
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include <refnorm/models/mask_rcnn/region_head.h>
 #include <refnorm/models/resnet.h>

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <refnorm/models/mask_rcnn/proposals.h>
 #include <refnorm/models/mask_rcnn/region_losses.h>

@@ -1,8 +1,10 @@
 #include <algorithm>
 
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <refnorm/base/timing.h>
 #include <refnorm/train/processes/gradient_buckets.h>

@@ -1,6 +1,7 @@
 #include <set>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <refnorm/norms/reference_layer.h>
 #include <refnorm/train/processes/shared_buffers.h>
