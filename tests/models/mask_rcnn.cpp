@@ -350,7 +350,8 @@ TEST(MaskRcnn, LearnsThreePicturesByHeart) {
   torch::optim::Adam optimizer(model->parameters(), torch::optim::AdamOptions(1e-3));
   RandomStream stream(1, "sample");
   DetectionLosses losses;
-  for (int step = 0; step < 60; ++step) {
+  for (int step = 0; step < 90; ++step) {
+    if (step == 60) static_cast<torch::optim::AdamOptions&>(optimizer.param_groups()[0].options()).lr(2e-4);
     losses = model->losses(data.images, data.sizes, data.targets, stream);
     optimizer.zero_grad();
     losses.total().backward();
