@@ -65,11 +65,11 @@ Rle encode_mask(std::span<const std::uint8_t> mask, std::int64_t height, std::in
     fail("a mask of {} x {} pixels cannot have {} values", height, width, mask.size());
   RunWriter writer;
   for (std::int64_t x = 0; x < width; ++x) {
-    const std::uint8_t* pixel = mask.data() + x;
+    auto pixel = static_cast<std::size_t>(x);
     bool value = false;
     std::uint32_t length = 0;
-    for (std::int64_t y = 0; y < height; ++y, pixel += width) {
-      if ((*pixel != 0) != value) {
+    for (std::int64_t y = 0; y < height; ++y, pixel += static_cast<std::size_t>(width)) {
+      if ((mask[pixel] != 0) != value) {
         writer.add(value, length);
         value = !value;
         length = 0;
