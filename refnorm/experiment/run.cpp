@@ -1,3 +1,4 @@
+#include <chrono>
 #include <utility>
 
 #include <torch/nn/module.h>
@@ -89,7 +90,11 @@ Json describe(const Recipe& recipe, const Json& setup) {
   return result;
 }
 
-Json finish(const Recipe& recipe, Work& work, const train::Outcome& outcome, const fs::path& folder) {
+using Clock = std::chrono::steady_clock;
+
+/// `began`: when this process turned to the run, less what it has trained since.
+Json finish(const Recipe& recipe, Work& work, const train::Outcome& outcome, const fs::path& folder,
+            Clock::time_point began) {
   Json result = describe(recipe, work.setup());
   result["diverged"] = outcome.diverged.has_value();
   if (outcome.diverged)
@@ -107,6 +112,8 @@ Json finish(const Recipe& recipe, Work& work, const train::Outcome& outcome, con
   for (const data::StepPlan::Change& change : work.task().plan().changes)
     result["batches_a_step"].push_back({{"from_step", change.step + 1}, {"batches", change.per_step}});
   for (const auto& [part, share] : outcome.shares) result["step_shares"][part] = share;
+  result["total_seconds"] =
+      outcome.state.seconds + std::chrono::duration<double>(Clock::now() - began).count();
   clear_leftovers(folder);
   write_json(folder / "result.json", result);
   return result;
@@ -119,8 +126,7 @@ std::vector<std::string> cautions(const Recipe& recipe) {
     return {};
   return {
       "train.precision is bf16, and this processor has no AVX-512, without which bfloat16 convolutions are "
-      "many times "
-      "slower than float32 ones; --set train.precision=fp32 is the faster choice here"};
+      "many times slower than float32 ones; --set train.precision=fp32 is the faster choice here"};
 }
 
 void check_same_recipe(const fs::path& config, const Recipe& wanted) {
@@ -234,6 +240,7 @@ std::unique_ptr<FolderLock> open_folder(const fs::path& folder, const Found& fou
 
 Json train_in_group(Recipe recipe, const fs::path& folder, bool resume,
                     const std::shared_ptr<train::Group>& group) {
+  Clock::time_point began = Clock::now();
   const Found found = look_into(folder, resume, recipe, *group);
   prepare_process(recipe, group->place().local_size);
   check_same_everywhere(recipe, *group);
@@ -249,8 +256,10 @@ Json train_in_group(Recipe recipe, const fs::path& folder, bool resume,
     work->begin(folder);
   }
   train::Outcome outcome;
+  const Clock::time_point before = Clock::now();
   try {
     outcome = train_with_progress(recipe, *work, folder, resume, group);
+    began += Clock::now() - before;
   } catch (const UserError&) {
     if (group->leads() && !found.there && !fs::exists(folder / "last")) discard(folder, folder_was_there);
     throw;
@@ -264,7 +273,7 @@ Json train_in_group(Recipe recipe, const fs::path& folder, bool resume,
     if (const auto parameter = broken_parameter(work->task().module()))
       outcome.diverged = train::Divergence{outcome.state.step, *parameter};
   }
-  if (group->leads()) return finish(recipe, *work, outcome, folder);
+  if (group->leads()) return finish(recipe, *work, outcome, folder, began);
   work->assist(outcome, folder);
   return {};
 }

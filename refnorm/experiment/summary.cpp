@@ -33,6 +33,7 @@ constexpr const char* kRunFields[] = {"seed",
                                       "seconds_to_target",
                                       "steps",
                                       "seconds",
+                                      "total_seconds",
                                       "images_per_second",
                                       "step_shares"};
 

@@ -25,6 +25,11 @@ namespace fs = std::filesystem;
 /// Seeds of runs that only choose a learning rate begin so much further on.
 constexpr std::int64_t kTuningSeeds = 1000;
 
+/// All that a run took; runs of earlier versions say only how long they trained.
+double seconds_of(const Json& run) {
+  return run.value("total_seconds", run.value("seconds", 0.0));
+}
+
 class Sweep {
  public:
   Sweep(const Recipe& recipe, const fs::path& folder, const SweepOptions& options,
@@ -65,7 +70,7 @@ class Sweep {
     Json result{{"kind", "sweep"}, {"recipe", recipe_.name}};
     double seconds = 0;
     for (const SweepSetting& setting : settings_) {
-      for (const Json& run : setting.runs) seconds += run.value("seconds", 0.0);
+      for (const Json& run : setting.runs) seconds += seconds_of(run);
     }
     if (!recipe_.note.empty()) result["note"] = recipe_.note;
     result["machine"] = machine_description(recipe_);
@@ -156,7 +161,7 @@ class Sweep {
         .run(
             by_seed(jobs),
             [&](const Job& job, const Json& result) {
-              tuning_seconds_ += result.value("seconds", 0.0);
+              tuning_seconds_ += seconds_of(result);
               if (result.contains("validation_error_pct"))
                 of.at(job.config)
                     ->trials.at(job.arm)

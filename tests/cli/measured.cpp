@@ -47,6 +47,7 @@ TEST_F(Measured, ValidationOnTheWay) {
   EXPECT_EQ(result.at("steps_to_target"), *reached);
   EXPECT_GT(result.at("seconds_to_target"), 0);
   EXPECT_LT(result.at("seconds_to_target"), result.at("seconds"));
+  EXPECT_LT(result.at("seconds"), result.at("total_seconds"));  // tests and the population pass, too
   EXPECT_EQ(result.at("best"), best);
   EXPECT_EQ(result.at("setup").at("target_validation_error_pct"), 30);
   EXPECT_EQ(result.at("test_error_pct_of_best").get<double>(), error_of_best("run"));

@@ -114,8 +114,8 @@ std::map<std::string, std::string> files_in(const fs::path& folder) {
 
 Json without_times(Json json) {
   if (json.is_object()) {
-    for (const char* key : {"time", "seconds", "seconds_to_target", "images_per_second", "step_shares",
-                            "crc32", "metrics_bytes"}) {
+    for (const char* key : {"time", "seconds", "total_seconds", "seconds_to_target", "images_per_second",
+                            "step_shares", "crc32", "metrics_bytes"}) {
       json.erase(key);
     }
   }

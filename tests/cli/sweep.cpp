@@ -149,7 +149,8 @@ TEST_F(Sweep, KilledAndResumedIsWhatRanThrough) {
     for (Json& setting : (*result)["settings"]) {
       for (Json& arm : setting["arms"]) {
         for (Json& run : arm["runs"]) {
-          for (const char* key : {"seconds", "images_per_second", "step_shares"}) run.erase(key);
+          for (const char* key : {"seconds", "total_seconds", "images_per_second", "step_shares"})
+            run.erase(key);
         }
       }
     }
