@@ -10,6 +10,7 @@
 #include <refnorm/experiment/launch.h>
 #include <refnorm/experiment/recipe.h>
 #include <refnorm/experiment/run.h>
+#include <refnorm/train/trainer.h>
 
 #include "command.h"
 #include "errors_text.h"
@@ -35,6 +36,10 @@ experiment::Recipe one_armed_recipe(const Arguments& arguments) {
 
 std::string in_words(const Json& result, const std::string& folder) {
   if (result.at("diverged").get<bool>()) {
+    if (result.at("diverged_at").at("layer") == train::kGaveUp)
+      return fmt::format("{} was given up at step {}: its loss is {}; {}/metrics.jsonl has the way there\n",
+                         result.at("arm").get<std::string>(),
+                         result.at("diverged_at").at("step").get<std::int64_t>(), train::kGaveUp, folder);
     return fmt::format(
         "{} diverged: the loss of step {} was not finite, first in '{}'; {}/metrics.jsonl has the way "
         "there\n",

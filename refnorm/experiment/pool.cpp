@@ -13,6 +13,7 @@
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/pool.h>
 #include <refnorm/experiment/run.h>
+#include <refnorm/train/trainer.h>
 
 namespace refnorm::experiment {
 namespace {
@@ -49,8 +50,10 @@ std::string in_words(const Json& run) {
   if (run.contains("failed")) return "failed: " + run["failed"].get<std::string>();
   const std::string seconds = readable_duration(run["seconds"].get<double>());
   if (run["diverged"].get<bool>()) {
-    return fmt::format("diverged at step {} in {} ({})", run["diverged_at"]["step"].get<std::int64_t>(),
-                       run["diverged_at"]["layer"].get<std::string>(), seconds);
+    const std::string layer = run["diverged_at"]["layer"];
+    return fmt::format("{} at step {}{}{} ({})", layer == train::kGaveUp ? "given up" : "diverged",
+                       run["diverged_at"]["step"].get<std::int64_t>(),
+                       layer == train::kGaveUp ? ": " : " in ", layer, seconds);
   }
   if (!run.contains("test_error_pct"))
     return fmt::format("validation error {:.2f} % ({})", run["validation_error_pct"].get<double>(), seconds);

@@ -9,6 +9,8 @@
 namespace refnorm::report {
 namespace {
 
+// In the place of a layer: the run was stopped as hopeless.
+constexpr const char* kGaveUp = "no better than guessing";
 constexpr double kLargest = 1e12;  // more seconds or images a second than any run has
 
 NamedValues parse_values(const std::optional<Field>& field) {
@@ -31,7 +33,8 @@ std::string parse_divergence(const Field& run) {
   std::string words;
   if (const auto step = where->find("step")) words = fmt::format("step {}", step->count());
   if (const auto layer = where->find("layer")) {
-    words += fmt::format("{}layer {}", words.empty() ? "" : ", ", layer->text());
+    const std::string text = layer->text();
+    words += fmt::format("{}{}{}", words.empty() ? "" : ", ", text == kGaveUp ? "" : "layer ", text);
   }
   return words;
 }

@@ -157,6 +157,14 @@ TEST_F(Train, Bfloat16OnAProcessorWithoutAvx512IsCautionedAgainst) {
   EXPECT_FALSE(contains(full.err, "caution")) << full.err;
 }
 
+TEST_F(Train, AHopelessRunIsGivenUp) {
+  // Nothing is learnt at a rate of 0; a quarter of 50 steps is 12.5, and a step line comes every 5th.
+  const Ended ended = run_program(train("run") + Words{"--set", "train.lr=0", "--set", "train.give_up=0.25"});
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_TRUE(contains(ended.out, "RBN was given up at step 15: its loss is no better than guessing"))
+      << ended.out;
+}
+
 TEST_F(Train, DivergenceIsAResult) {
   const Ended ended = run_program(train("run", "BN") + Words{"--set", "train.lr=1e30", "--json"});
   const Json result = json_of(ended, 1);

@@ -47,6 +47,12 @@ TEST(Result, ReadsWhatTheFileSays) {
   EXPECT_FALSE(arm.runs[1].counts() || arm.runs[2].counts());
 }
 
+TEST(Result, ARunThatWasGivenUpHasNoLayer) {
+  Json document = good();
+  document["arms"][1]["runs"][1]["diverged_at"]["layer"] = "no better than guessing";
+  EXPECT_EQ(parse_result(document, "r").arms[1].runs[1].diverged_at, "step 17, no better than guessing");
+}
+
 TEST(Result, EveryMissingFieldIsNamed) {
   const std::vector<std::pair<std::string, std::string>> fields{{"", "recipe"},
                                                                 {"", "machine"},
