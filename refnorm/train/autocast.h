@@ -19,7 +19,7 @@ class Bfloat16Scope {
 };
 
 /// Whether LibTorch's bfloat16 convolutions are oneDNN's. They are not on x86 processors without AVX-512 (BW,
-/// DQ, VL): there plain loops do the work, dozens of times slower than float32.
+/// DQ, VL): there plain loops do the work, many times slower than float32.
 bool has_bfloat16_convolutions(torch::Device device);
 
 }  // namespace refnorm::train
