@@ -13,7 +13,7 @@
 namespace refnorm::models {
 
 /// A network that scores classes.
-class Classifier : public virtual torch::nn::Module {
+class Classifier : public torch::nn::Module {
  public:
   /// images[N, C, H, W] -> scores[N, classes]. Each layer's output passes through ops::tap under the layer's
   /// name. Throws UserError for images of a shape that the network does not take.

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <torch/nn/cloneable.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
 #include <refnorm/models/classifier.h>
+#include <refnorm/norms/cloneable.h>
 
 namespace refnorm::models {
 
@@ -13,7 +13,7 @@ namespace refnorm::models {
 /// (84), fc3 (classes); maximum pooling 2x2 and ReLU; norm1 … norm4 before each ReLU. Layers keep their bias
 /// under every norm, so that the networks of a comparison have the same parameters. Throws UserError where
 /// ModelOptions::side is another one.
-class LeNet5Impl : public Classifier, public torch::nn::Cloneable<LeNet5Impl> {
+class LeNet5Impl : public Cloneable<LeNet5Impl, Classifier> {
  public:
   explicit LeNet5Impl(ModelOptions given);
   void reset() override;

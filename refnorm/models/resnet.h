@@ -9,6 +9,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <refnorm/models/classifier.h>
+#include <refnorm/norms/cloneable.h>
 
 namespace refnorm::models {
 
@@ -77,7 +78,7 @@ torch::nn::Conv2d stem_convolution(std::int64_t in_channels);
 /// ResNet-18, -34, -50 or -101 for images[N, C, H, W]: conv1 (64, 7x7, stride 2), bn1, ReLU, 3x3 pooling of
 /// stride 2, layer1 … layer4 of residual blocks, the mean over H and W, fc. Names are torchvision's, under
 /// every norm. Convolutions have no bias.
-class ResNetImpl : public Classifier, public torch::nn::Cloneable<ResNetImpl> {
+class ResNetImpl : public Cloneable<ResNetImpl, Classifier> {
  public:
   /// Throws UserError for another depth.
   ResNetImpl(std::int64_t depth_given, ModelOptions given);

@@ -8,6 +8,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <refnorm/models/classifier.h>
+#include <refnorm/norms/cloneable.h>
 
 namespace refnorm::models {
 
@@ -43,7 +44,7 @@ TORCH_MODULE(VGG16Classifier);
 /// the paper that proposed it; with smaller S the first dense layer has 512·(S/32)² inputs. Pictures of 28x28
 /// become 32x32 by zeros around them, which is the first convolution's padding. Throws UserError for S below
 /// 32 other than 28.
-class VGG16Impl : public Classifier, public torch::nn::Cloneable<VGG16Impl> {
+class VGG16Impl : public Cloneable<VGG16Impl, Classifier> {
  public:
   explicit VGG16Impl(ModelOptions given);
   void reset() override;

@@ -3,9 +3,9 @@
 #include <optional>
 #include <string>
 
-#include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
 
+#include <refnorm/norms/cloneable.h>
 #include <refnorm/norms/norm_layer.h>
 
 namespace refnorm {
@@ -70,16 +70,13 @@ class ChannelNorm : public NormLayer {
 
 /// The layer of D spatial axes of a norm `Base`, which has `Options` and a constructor (Options, dims).
 template <class Base, int D>
-class Dimensional : public Base, public torch::nn::Cloneable<Dimensional<Base, D>> {
+class Dimensional : public Cloneable<Dimensional<Base, D>, Base> {
  public:
-  explicit Dimensional(const typename Base::Options& given) : Base(given, D) { Base::register_state(); }
-  void reset() override { Base::register_state(); }
-  void pretty_print(std::ostream& stream) const override { Base::pretty_print(stream); }
-  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
-    Base::to(device, dtype, non_blocking);
+  explicit Dimensional(const typename Base::Options& given)
+      : Cloneable<Dimensional<Base, D>, Base>(given, D) {
+    Base::register_state();
   }
-  void to(torch::Dtype dtype, bool non_blocking = false) override { Base::to(dtype, non_blocking); }
-  using Base::to;
+  void reset() override { Base::register_state(); }
 };
 
 /// NAME1d, NAME2d and NAME3d of NAMEBase, in LibTorch's idiom of module holders. 1d takes [N, C] and [N, C,

@@ -20,8 +20,7 @@ std::vector<std::int64_t> divisors(std::int64_t number) {
 }  // namespace
 
 GroupNormImpl::GroupNormImpl(const GroupNormOptions& given)
-    : ChannelNorm({"GroupNorm", kAnyDims, given.num_channels(), given.eps(), given.affine()}),
-      options(given) {
+    : Cloneable({"GroupNorm", kAnyDims, given.num_channels(), given.eps(), given.affine()}), options(given) {
   if (options.num_groups() < 1 || channels() % options.num_groups() != 0) {
     user_error("group_norm: {} channels do not divide into {} groups, expected one of {}", channels(),
                options.num_groups(), fmt::join(divisors(channels()), ", "));

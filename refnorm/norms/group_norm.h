@@ -17,18 +17,12 @@ struct GroupNormOptions {
 /// C/groups adjacent channels; the same in training and evaluation. Throws UserError where the channels do
 /// not divide into the groups, and for an input with one value a group, which would normalize to 0 whatever
 /// it is.
-class GroupNormImpl : public ChannelNorm, public torch::nn::Cloneable<GroupNormImpl> {
+class GroupNormImpl : public Cloneable<GroupNormImpl, ChannelNorm> {
  public:
   GroupNormImpl(std::int64_t num_groups, std::int64_t num_channels)
       : GroupNormImpl(GroupNormOptions(num_groups, num_channels)) {}
   explicit GroupNormImpl(const GroupNormOptions& given);
   void reset() override { register_state(); }
-  void pretty_print(std::ostream& stream) const override { ChannelNorm::pretty_print(stream); }
-  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
-    NormLayer::to(device, dtype, non_blocking);
-  }
-  void to(torch::Dtype dtype, bool non_blocking = false) override { NormLayer::to(dtype, non_blocking); }
-  using NormLayer::to;
 
   GroupNormOptions options;
 

@@ -44,18 +44,13 @@ struct LayerNormOptions {
 
 /// Layer normalization over the last axes, for sequences: x[*, normalized_shape], weight and bias of
 /// normalized_shape; torch::nn::LayerNorm's, state names included.
-class LayerNormImpl : public NormLayer, public torch::nn::Cloneable<LayerNormImpl> {
+class LayerNormImpl : public Cloneable<LayerNormImpl, NormLayer> {
  public:
   explicit LayerNormImpl(LayerNormOptions given);
   void reset() override;
   torch::Tensor normalize(const torch::Tensor& x, const ops::Then& then) override;
   void reset_parameters() override;
   void pretty_print(std::ostream& stream) const override;
-  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
-    NormLayer::to(device, dtype, non_blocking);
-  }
-  void to(torch::Dtype dtype, bool non_blocking = false) override { NormLayer::to(dtype, non_blocking); }
-  using NormLayer::to;
 
   LayerNormOptions options;
   torch::Tensor weight, bias;

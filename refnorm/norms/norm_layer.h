@@ -17,7 +17,7 @@ namespace refnorm {
 class NormSlot;
 
 /// A normalization layer; what models hold in its place (see NormSlot), without naming a concrete one.
-class NormLayer : public virtual torch::nn::Module {
+class NormLayer : public torch::nn::Module {
  public:
   /// x[N, C, *] -> the same shape and dtype.
   torch::Tensor forward(const torch::Tensor& x) { return normalize(x, {}); }

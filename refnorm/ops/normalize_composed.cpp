@@ -107,8 +107,8 @@ Blended blend(const Tensor& x, const NormalizeInputs& inputs, const NormalizeSet
     out.set_vars.push_back(reference.var.flatten());
     add_source(reference.mean.expand({own, channels}), reference.var.expand({own, channels}));
   } else if (settings.stored_mean) {
-    add_source(settings.stored_mean->detach().to(x.scalar_type()).expand({own, channels}),
-               settings.stored_var->detach().to(x.scalar_type()).expand({own, channels}));
+    add_source(settings.stored_mean->detach().to(x.options()).expand({own, channels}),
+               settings.stored_var->detach().to(x.options()).expand({own, channels}));
   }
   const auto weighted = [&](const Tensor& weights, const std::vector<Tensor>& values) {
     return (torch::stack(values) * weights.to(x.options()).view({-1, 1, 1})).sum(0);

@@ -3,6 +3,7 @@
 
 #include <refnorm/ops/parallel.h>
 #include <refnorm/ops/roi_align.h>
+#include <refnorm/ops/roi_align_products.h>
 
 namespace refnorm::ops {
 namespace {
@@ -156,9 +157,9 @@ void check(const Tensor& x, const Tensor& rois, const RoiGrid& grid) {
 Tensor roi_align(const Tensor& x, const Tensor& rois, const RoiGrid& grid) {
   check(x, rois, grid);
   const Tensor boxes = rois.detach().to(torch::kCPU).to(compute_type(x.scalar_type())).contiguous();
-  const Tensor here = x.to(torch::kCPU);
+  if (!x.is_cpu()) return roi_align_by_products(x, boxes, grid);
   const Call call{grid, x.sizes().vec(), x.scalar_type(), format_of(x)};
-  return RoiAlign::apply(here, boxes, call).to(x.device());
+  return RoiAlign::apply(x, boxes, call);
 }
 
 }  // namespace refnorm::ops

@@ -5,6 +5,7 @@
 #include <torch/utils.h>
 
 #include <refnorm/ops/roi_align.h>
+#include <refnorm/ops/roi_align_products.h>
 
 #include "tests/support/tensors.h"
 
@@ -85,6 +86,30 @@ TEST(RoiAlign, EqualsItsCompositionOfMatrixProducts) {
       EXPECT_LT(distance(x.grad(), other.grad()), 1e-13);
     }
   }
+}
+
+// As devices without kernels compute it, in chunks of regions and with pictures in any order.
+TEST(RoiAlignByProducts, EqualsTheKernels) {
+  Tensor rois = torch::cat({regions(), regions().flip(0)});
+  rois[3][2] = std::numeric_limits<double>::infinity();
+  const Tensor values = random_double({2, 5, 10, 12}, 1);
+  for (const RoiGrid& grid : grids()) {
+    for (const bool rows : {false, true}) {
+      const Tensor x = (rows ? values.contiguous(kChannelsLast) : values.clone()).requires_grad_(true);
+      const Tensor y = roi_align(x, rois, grid);
+      const Tensor other = x.detach().clone().requires_grad_(true);
+      const Tensor products = roi_align_by_products(other, rois, grid);
+      EXPECT_EQ(products.is_contiguous(kChannelsLast), rows);
+      EXPECT_TRUE(products[3].isnan().all().item<bool>());
+      EXPECT_LT(distance(products.nan_to_num(), y.nan_to_num()), 1e-13);
+      const Tensor upstream = random_double(y.sizes(), 2);
+      y.backward(upstream);
+      products.backward(upstream);
+      EXPECT_LT(distance(other.grad(), x.grad()), 1e-13);
+    }
+  }
+  EXPECT_EQ(roi_align_by_products(values, rois.narrow(0, 0, 0), grids()[0]).sizes(),
+            (std::vector<std::int64_t>{0, 5, 3, 4}));
 }
 
 TEST(RoiAlign, HasTheGradientOfFiniteDifferences) {

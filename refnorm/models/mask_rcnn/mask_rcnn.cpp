@@ -150,8 +150,8 @@ DetectionLosses MaskRcnnImpl::losses(const Tensor& images, const std::vector<Pic
     mask = no_mask_loss(*head, conv5);
   } else {
     const Tensor rows = sample.foreground.index_select(0, masks.which);
-    mask =
-        mask_loss(head->masks(conv5.index_select(0, rows)), sample.labels.index_select(0, rows), masks.masks);
+    mask = mask_loss(head->masks(conv5.index_select(0, rows.to(conv5.device()))),
+                     sample.labels.index_select(0, rows), masks.masks);
   }
   return {proposal.objectness, proposal.boxes, box.classes, box.boxes, mask};
 }

@@ -16,7 +16,8 @@ namespace refnorm::models {
 ///
 /// Pictures of a batch are padded at their right and bottom to a common size, images[N, C, H, W]; `sizes` are
 /// their own. The m of eq. 13 counts pictures in the backbone and regions in conv5. Convolutions may run in
-/// bfloat16 under autocast; boxes and losses are computed in float32.
+/// bfloat16 under autocast; boxes and losses are computed in float32. Boxes, labels and what is chosen of
+/// them are on the CPU, wherever the network is.
 class MaskRcnnImpl : public torch::nn::Cloneable<MaskRcnnImpl> {
  public:
   /// Throws UserError for an unknown depth, and options out of their range.

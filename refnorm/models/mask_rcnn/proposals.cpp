@@ -86,23 +86,24 @@ AnchorScores ProposalNetworkImpl::forward(const Tensor& features) {
   };
   const Tensor objectness = by_anchor(tap("rpn.cls_logits", cls_logits(x)));
   const Tensor deltas = by_anchor(tap("rpn.bbox_pred", bbox_pred(x))).view({pictures, -1, 4});
-  const Tensor anchors =
-      ops::make_anchors(options.proposals.anchors, features.size(2), features.size(3)).to(features.device());
-  return {objectness, deltas, anchors};
+  return {objectness, deltas,
+          ops::make_anchors(options.proposals.anchors, features.size(2), features.size(3))};
 }
 
 std::vector<Tensor> propose(const AnchorScores& scores, const std::vector<ops::PictureSize>& sizes,
                             const ProposalOptions& options, ProposalOptions::Counts counts) {
   const torch::NoGradGuard no_grad;
+  const Tensor all_objectness = scores.objectness.to(torch::kCPU);
+  const Tensor deltas = scores.deltas.to(torch::kCPU);
   std::vector<Tensor> proposals;
-  for (std::int64_t i = 0; i < scores.objectness.size(0); ++i) {
-    const Tensor best = ops::highest(scores.objectness[i], counts.before);
+  for (std::int64_t i = 0; i < all_objectness.size(0); ++i) {
+    const Tensor best = ops::highest(all_objectness[i], counts.before);
     const Tensor decoded =
-        ops::decode_boxes(scores.deltas[i].index_select(0, best), scores.anchors.index_select(0, best));
+        ops::decode_boxes(deltas[i].index_select(0, best), scores.anchors.index_select(0, best));
     const Tensor boxes = ops::clip_boxes(decoded, sizes[i]);
     const Tensor large = ops::boxes_of_size(boxes, options.smallest);
     const Tensor candidates = boxes.index_select(0, large);
-    const Tensor objectness = scores.objectness[i].index_select(0, best.index_select(0, large));
+    const Tensor objectness = all_objectness[i].index_select(0, best.index_select(0, large));
     const Tensor kept = ops::suppress(candidates, objectness, {}, options.suppress, counts.after);
     proposals.push_back(candidates.index_select(0, kept));
   }
@@ -112,6 +113,7 @@ std::vector<Tensor> propose(const AnchorScores& scores, const std::vector<ops::P
 ProposalLosses proposal_losses(const AnchorScores& scores, const std::vector<ops::PictureSize>& sizes,
                                const std::vector<Target>& targets, const MaskRcnnOptions& options,
                                RandomStream& stream) {
+  const torch::Device device = scores.objectness.device();
   std::vector<Tensor> logits;
   std::vector<Tensor> wanted;
   std::vector<Tensor> deltas;
@@ -119,14 +121,14 @@ ProposalLosses proposal_losses(const AnchorScores& scores, const std::vector<ops
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const auto picture = static_cast<std::int64_t>(i);
     const AnchorSample sample = sample_anchors(scores.anchors, sizes[i], targets[i], options, stream);
-    const Tensor all = torch::cat({sample.foreground, sample.background});
+    const Tensor all = torch::cat({sample.foreground, sample.background}).to(device);
     logits.push_back(scores.objectness[picture].index_select(0, all));
     Tensor label = torch::zeros_like(logits.back());
     label.narrow(0, 0, sample.foreground.numel()).fill_(1);
     wanted.push_back(label);
-    deltas.push_back(scores.deltas[picture].index_select(0, sample.foreground));
+    deltas.push_back(scores.deltas[picture].index_select(0, sample.foreground.to(device)));
     wanted_deltas.push_back(
-        ops::encode_boxes(sample.truths, scores.anchors.index_select(0, sample.foreground)));
+        ops::encode_boxes(sample.truths, scores.anchors.index_select(0, sample.foreground)).to(device));
   }
   const Tensor all = torch::cat(logits);
   const auto count = static_cast<double>(std::max<std::int64_t>(all.numel(), 1));

@@ -16,7 +16,7 @@ namespace refnorm::models {
 struct AnchorScores {
   torch::Tensor objectness;  ///< [N, A], logits
   torch::Tensor deltas;      ///< [N, A, 4], see ops::BoxCoder
-  torch::Tensor anchors;     ///< [A, 4]
+  torch::Tensor anchors;     ///< [A, 4], on the CPU
 };
 
 /// The region proposal network (Ren et al. 2015): a 3x3 convolution, ReLU, and of each anchor at each
@@ -35,7 +35,7 @@ class ProposalNetworkImpl : public torch::nn::Cloneable<ProposalNetworkImpl> {
 };
 TORCH_MODULE(ProposalNetwork);
 
-/// Of each picture the boxes [n, 4] that are proposed, by falling objectness; without gradient.
+/// Of each picture the boxes [n, 4] that are proposed, by falling objectness; without gradient, on the CPU.
 std::vector<torch::Tensor> propose(const AnchorScores& scores, const std::vector<ops::PictureSize>& sizes,
                                    const ProposalOptions& options, ProposalOptions::Counts counts);
 

@@ -63,22 +63,26 @@ RegionSample sample_regions(const std::vector<Tensor>& proposals, const std::vec
   sample.regions = regions_of(boxes);
   sample.labels = torch::cat(labels);
   sample.deltas = torch::cat(deltas);
-  sample.foreground = torch::tensor(foreground, torch::kLong).to(sample.labels.device());
+  sample.foreground = torch::tensor(foreground, torch::kLong);
   return sample;
 }
 
 BoxLosses box_losses(const RegionScores& scores, const RegionSample& sample, const RegionOptions& options) {
   const auto count = static_cast<double>(std::max<std::int64_t>(sample.labels.numel(), 1));
-  const Tensor classes =
-      torch::cross_entropy_loss(scores.classes, sample.labels, {}, at::Reduction::Sum) / count;
-  const Tensor own = sample.labels.index_select(0, sample.foreground);
-  const Tensor each = scores.deltas.view({scores.deltas.size(0), -1, 4}).index_select(0, sample.foreground);
+  const torch::Device device = scores.classes.device();
+  const Tensor labels = sample.labels.to(device);
+  const Tensor foreground = sample.foreground.to(device);
+  const Tensor classes = torch::cross_entropy_loss(scores.classes, labels, {}, at::Reduction::Sum) / count;
+  const Tensor own = labels.index_select(0, foreground);
+  const Tensor each = scores.deltas.view({scores.deltas.size(0), -1, 4}).index_select(0, foreground);
   const Tensor predicted = each.gather(1, own.view({-1, 1, 1}).expand({-1, 1, 4})).squeeze(1);
-  return {classes, torch::smooth_l1_loss(predicted, sample.deltas, at::Reduction::Sum, options.beta) / count};
+  return {
+      classes,
+      torch::smooth_l1_loss(predicted, sample.deltas.to(device), at::Reduction::Sum, options.beta) / count};
 }
 
 MaskTargets mask_targets(const RegionSample& sample, const std::vector<Target>& targets, std::int64_t side) {
-  const Tensor boxes = sample.regions.index_select(0, sample.foreground).to(torch::kCPU).contiguous();
+  const Tensor boxes = sample.regions.index_select(0, sample.foreground).contiguous();
   std::vector<std::int64_t> which;
   std::vector<Tensor> masks;
   for (std::size_t i = 0; i < sample.instances.size(); ++i) {
@@ -92,14 +96,15 @@ MaskTargets mask_targets(const RegionSample& sample, const std::vector<Target>& 
     which.push_back(static_cast<std::int64_t>(i));
     masks.push_back(mask);
   }
-  const auto device = sample.foreground.device();
-  return {torch::tensor(which, torch::kLong).to(device),
-          (masks.empty() ? torch::empty({0, side, side}) : torch::stack(masks)).to(device)};
+  return {torch::tensor(which, torch::kLong),
+          masks.empty() ? torch::empty({0, side, side}) : torch::stack(masks)};
 }
 
 Tensor mask_loss(const Tensor& logits, const Tensor& labels, const Tensor& masks) {
-  const Tensor index = labels.view({-1, 1, 1, 1}).expand({-1, 1, logits.size(2), logits.size(3)});
-  return torch::binary_cross_entropy_with_logits(logits.gather(1, index).squeeze(1), masks);
+  const Tensor index =
+      labels.to(logits.device()).view({-1, 1, 1, 1}).expand({-1, 1, logits.size(2), logits.size(3)});
+  return torch::binary_cross_entropy_with_logits(logits.gather(1, index).squeeze(1),
+                                                 masks.to(logits.device()));
 }
 
 }  // namespace refnorm::models
