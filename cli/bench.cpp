@@ -1,6 +1,14 @@
 #include "bench.h"
 
+#include <sys/resource.h>
+
 namespace refnorm::cli {
+
+double max_rss_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
 
 Command bench_command(CLI::App& parent) {
   CLI::App* app = parent.add_subcommand("bench", "Measure speed beside LibTorch's own");

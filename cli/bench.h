@@ -13,4 +13,7 @@ Command bench_predict_command(CLI::App& parent);
 Command bench_processes_command(CLI::App& parent);
 Command bench_train_command(CLI::App& parent);
 
+/// The largest resident set of this process, so far.
+double max_rss_mib();
+
 }  // namespace refnorm::cli

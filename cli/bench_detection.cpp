@@ -3,6 +3,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <torch/cuda.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -15,6 +16,7 @@
 #include <refnorm/norms/capture.h>
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/ops/instruction_set.h>
+#include <refnorm/ops/peak_memory.h>
 #include <refnorm/train/autocast.h>
 
 #include "bench.h"
@@ -25,7 +27,7 @@ namespace {
 using torch::Tensor;
 
 struct Arguments {
-  std::string norm = "frozen_bn", precision = "fp32";
+  std::string norm = "frozen_bn", precision = "fp32", device;
   std::vector<std::string> what{"operators", "training", "inference"};
   std::int64_t depth = 50, batch_size = 1, height = 800, width = 1333, regions = 512, proposals = 1000,
                truths = 10, rounds = 3, threads = 0;
@@ -34,14 +36,17 @@ struct Arguments {
 /// Seconds of each part, one entry a round; parts in the order of their first time.
 class Times {
  public:
+  explicit Times(torch::Device device) : device_(device) {}
   template <class Work>
   auto of(const std::string& part, const Work& work) {
     const Stopwatch watch;
     if constexpr (std::is_void_v<decltype(work())>) {
       work();
+      finish();
       add(part, watch.seconds());
     } else {
       auto result = work();
+      finish();
       add(part, watch.seconds());
       return result;
     }
@@ -54,6 +59,10 @@ class Times {
   }
 
  private:
+  /// What a GPU was asked for.
+  void finish() const {
+    if (device_.is_cuda()) torch::cuda::synchronize();
+  }
   void add(const std::string& part, double seconds) {
     const auto found =
         std::find_if(parts_.begin(), parts_.end(), [&](const auto& p) { return p.first == part; });
@@ -62,6 +71,7 @@ class Times {
     else
       found->second.push_back(seconds);
   }
+  torch::Device device_;
   std::vector<std::pair<std::string, std::vector<double>>> parts_;
 };
 
@@ -86,8 +96,11 @@ class Detector {
     torch::manual_seed(1);
     model_->initialize(1);
     {
-      // Every class scores alike, so that as many detections as may be are made.
+      // Proposals are the anchors, and every class scores alike: as many proposals and detections as may be,
+      // whatever drawn weights make of the pictures.
       const torch::NoGradGuard no_grad;
+      model_->rpn->bbox_pred->weight.zero_();
+      model_->rpn->bbox_pred->bias.zero_();
       model_->head->cls_score->weight.zero_();
       model_->head->bbox_pred->weight.zero_();
     }
@@ -186,7 +199,8 @@ void Detector::training(Times& times) {
   const Tensor more = times.of("heads, losses", [&] {
     const auto box = models::box_losses(model_->head->score(conv5), sample, options.regions);
     const auto masks = models::mask_targets(sample, targets_, 2 * conv5.size(2));
-    const Tensor mask = models::mask_loss(model_->head->masks(conv5.index_select(0, sample.foreground)),
+    const Tensor shown = conv5.index_select(0, sample.foreground.to(conv5.device()));
+    const Tensor mask = models::mask_loss(model_->head->masks(shown),
                                           sample.labels.index_select(0, sample.foreground), masks.masks);
     return box.classes + box.boxes + mask;
   });
@@ -216,8 +230,8 @@ void Detector::inference(Times& times) {
   times.of("RoIAlign, conv5, box head", [&] {
     through_head(proposals[0], [&](const Tensor& conv5) {
       const models::RegionScores scores = model_->head->score(conv5);
-      classes.push_back(scores.classes);
-      deltas.push_back(scores.deltas);
+      classes.push_back(scores.classes.to(torch::kCPU));
+      deltas.push_back(scores.deltas.to(torch::kCPU));
     });
   });
   const models::Detections found = times.of("choice of detections", [&] {
@@ -252,9 +266,12 @@ Answer run(const Arguments& arguments) {
   machine.model.kind = fmt::format("resnet{}", arguments.depth);
   machine.train.precision = arguments.precision;
   machine.train.memory_format = arguments.precision == "bf16" ? "channels_last" : "contiguous";
+  if (!arguments.device.empty()) machine.run.device = arguments.device;
   machine.run.threads = arguments.threads > 0 ? arguments.threads : experiment::core_count();
   experiment::prepare_process(machine);
-  Detector detector(arguments, experiment::compute_of(machine));
+  const train::Compute compute = experiment::compute_of(machine);
+  const ops::PeakMemory peak(compute.device.type());
+  Detector detector(arguments, compute);
   Answer answer{
       {{"depth", arguments.depth},
        {"norm", arguments.norm},
@@ -271,10 +288,11 @@ Answer run(const Arguments& arguments) {
           arguments.depth, arguments.norm,
           arguments.batch_size == 1 ? "a picture" : fmt::format("{} pictures", arguments.batch_size),
           arguments.width, arguments.height, arguments.precision, machine.run.threads,
-          machine.run.threads == 1 ? "" : "s", ops::instruction_set(), arguments.rounds),
+          machine.run.threads == 1 ? "" : "s", compute.device.is_cuda() ? "cuda" : ops::instruction_set(),
+          arguments.rounds),
       0};
   for (const std::string& what : arguments.what) {
-    Times times;
+    Times times(compute.device);
     for (std::int64_t round = 0; round <= arguments.rounds; ++round) {
       if (what == "operators") detector.operators(times);
       if (what == "training") detector.training(times);
@@ -285,6 +303,11 @@ Answer run(const Arguments& arguments) {
     answer.text += fmt::format("\n{:<30} {:>10} {:>22}\n{}", what, "ms", "smallest to largest",
                                table(answer.json[what]));
   }
+  answer.json["peak_mib"] = static_cast<double>(peak.bytes()) / (1024.0 * 1024.0);
+  answer.json["max_rss_mib"] = max_rss_mib();
+  answer.text += fmt::format(
+      "\nmost MiB: {:.0f} of tensors{}, {:.0f} of the process\n", answer.json["peak_mib"].get<double>(),
+      compute.device.is_cuda() ? " on the GPU" : "", answer.json["max_rss_mib"].get<double>());
   return answer;
 }
 
@@ -317,6 +340,8 @@ Command bench_detection_command(CLI::App& parent) {
   number("--proposals", arguments->proposals, "Proposals of a picture in inference");
   number("--truths", arguments->truths, "Instances in a picture");
   number("--rounds", arguments->rounds, "Rounds, after one that warms up");
+  add_device(*app, arguments->device);
+  app->get_option("--device")->description("Where to compute (default: cpu)");
   add_threads(*app, arguments->threads, "Threads (default: the number of cores)");
   return {app, [arguments] { return run(*arguments); }};
 }

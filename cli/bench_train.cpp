@@ -2,7 +2,6 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -23,7 +22,7 @@ namespace refnorm::cli {
 namespace {
 
 struct Arguments {
-  std::string model = "lenet5", precision = "fp32", memory_format = "auto";
+  std::string model = "lenet5", precision = "fp32", memory_format = "auto", device;
   std::vector<std::string> norms{"none", "bn", "rbn"};
   std::int64_t batch_size = 128, reference = 128, steps = 30, rounds = 5, warmup = 3, threads = 0, side = 0;
 };
@@ -52,7 +51,8 @@ class Trainee {
     model->initialize(1);
     compute.place(*model);
     torch::manual_seed(1);
-    batch_ = {pictures.of(arguments.batch_size), torch::randint(kind.classes, {arguments.batch_size})};
+    batch_ = {compute.place(pictures.of(arguments.batch_size)),
+              torch::randint(kind.classes, {arguments.batch_size}).to(compute.device)};
     reference_ = std::make_unique<ReferenceKeeper>(*model, compute.place(pictures.of(arguments.reference)));
     const train::Network network{model, [model](const torch::Tensor& x) { return model->forward(x); }};
     pass_ = std::make_unique<train::ClassificationPass>(network, *reference_, /*label_smoothing=*/0, compute);
@@ -100,7 +100,8 @@ std::vector<Measured> measure(const Arguments& arguments, const train::Compute& 
   for (const std::string& norm : arguments.norms) {
     Measured& arm = arms.emplace_back();
     arm.norm = NormSpec::parse(norm).to_string();
-    const ops::PeakMemory peak;  // weights, the optimizer's state and the pictures among it
+    const ops::PeakMemory peak(
+        compute.device.type());  // weights, the optimizer's state and the pictures among it
     arm.trainee = std::make_unique<Trainee>(arguments, compute, norm);
     for (std::int64_t i = 0; i < arguments.warmup; ++i) arm.trainee->step();
     arm.peak_mib = static_cast<double>(peak.bytes()) / (1024.0 * 1024.0);
@@ -116,13 +117,6 @@ std::vector<Measured> measure(const Arguments& arguments, const train::Compute& 
   return arms;
 }
 
-/// Of this process, so far.
-double max_rss_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024.0;
-}
-
 Answer run(Arguments arguments) {
   experiment::Recipe machine;
   machine.model.kind = arguments.model;
@@ -130,6 +124,7 @@ Answer run(Arguments arguments) {
   machine.train.precision = arguments.precision;
   machine.train.memory_format = arguments.memory_format;
   machine.run.threads = arguments.threads;
+  if (!arguments.device.empty()) machine.run.device = arguments.device;
   if (arguments.threads == 0 && !Pictures(arguments).small()) machine.run.threads = experiment::core_count();
   experiment::prepare_process(machine);
   const std::vector<Measured> arms = measure(arguments, experiment::compute_of(machine));
@@ -146,9 +141,10 @@ Answer run(Arguments arguments) {
       fmt::format("{}, batches of {}, reference of {}, {}, {} thread{}, {}; medians over {} rounds of {} "
                   "steps\n{:<24} {:>10} {:>10} {:>22} {:>10} {:>10}\n",
                   arguments.model, arguments.batch_size, arguments.reference, arguments.precision,
-                  machine.run.threads, machine.run.threads == 1 ? "" : "s", ops::instruction_set(),
-                  arguments.rounds, arguments.steps, "norm", "images/s", "ms/step", "smallest to largest",
-                  "of first", "peak MiB"),
+                  machine.run.threads, machine.run.threads == 1 ? "" : "s",
+                  machine.run.device == "cpu" ? ops::instruction_set() : machine.run.device, arguments.rounds,
+                  arguments.steps, "norm", "images/s", "ms/step", "smallest to largest", "of first",
+                  "peak MiB"),
       0};
   for (const Measured& arm : arms) {
     const auto [low, high] = std::minmax_element(arm.seconds_per_step.begin(), arm.seconds_per_step.end());
@@ -208,6 +204,8 @@ Command bench_train_command(CLI::App& parent) {
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
+  add_device(*app, arguments->device);
+  app->get_option("--device")->description("Where to compute (default: cpu)");
   add_threads(*app, arguments->threads, "Threads to train with (default: as refnorm train would)");
   return {app, [arguments] { return run(*arguments); }};
 }

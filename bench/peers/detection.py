@@ -5,6 +5,7 @@ detection`, part by part under the same names. Prints one line of JSON. bench/de
 
 import argparse
 import json
+import resource
 import time
 
 import torch
@@ -24,6 +25,8 @@ class Times:
     def of(self, part, work):
         begun = time.perf_counter()
         result = work()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         self.parts.setdefault(part, []).append(time.perf_counter() - begun)
         return result
 
@@ -67,33 +70,35 @@ class Detector:
         self.heads = roi_heads.RoIHeads(
             pool, Mean(resnet.layer4), faster_rcnn.FastRCNNPredictor(out, CLASSES), 0.5, 0.5, args.regions, 0.25, None, 0.0,
             0.5, 100, pool, resnet.layer4, mask_rcnn.MaskRCNNPredictor(out, 256, CLASSES))
-        # Every class scores alike, so that as many detections as may be are made.
-        for layer in (self.heads.box_predictor.cls_score, self.heads.box_predictor.bbox_pred):
+        # Proposals are the anchors, and every class scores alike: as many proposals and detections as may be.
+        for layer in (self.rpn.head.bbox_pred, self.heads.box_predictor.cls_score, self.heads.box_predictor.bbox_pred):
             torch.nn.init.zeros_(layer.weight)
             torch.nn.init.zeros_(layer.bias)
         for module in (self.body, self.rpn, self.heads):
-            module.to(memory_format=self.format)
+            module.to(args.device, memory_format=self.format)
         padded = [(side + 31) // 32 * 32 for side in (args.height, args.width)]
         self.size = (args.height, args.width)
         self.sizes = [self.size] * args.batch_size
-        pictures = torch.randn(args.batch_size, 3, *padded).to(memory_format=self.format)
+        pictures = torch.randn(args.batch_size, 3, *padded).to(args.device, memory_format=self.format)
         self.images = image_list.ImageList(pictures, self.sizes)
         self.targets = []
         for _ in range(args.batch_size):
             masks = torch.zeros(args.truths, *self.size, dtype=torch.uint8)
             masks[:, : args.height // 2] = 1
-            self.targets.append({"boxes": random_boxes(args.truths, *self.size),
-                                 "labels": torch.randint(1, CLASSES, (args.truths,)), "masks": masks})
+            target = {"boxes": random_boxes(args.truths, *self.size),
+                      "labels": torch.randint(1, CLASSES, (args.truths,)), "masks": masks}
+            self.targets.append({key: value.to(args.device) for key, value in target.items()})
 
     def autocast(self):
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.args.precision == "bf16")
+        return torch.autocast(self.args.device, dtype=torch.bfloat16, enabled=self.args.precision == "bf16")
 
     def operators(self, times):
         torch.manual_seed(2)
+        device = self.args.device
         rows, columns = (side // 16 for side in self.images.tensors.shape[-2:])
         # Its RoIAlign has no bfloat16 on CPUs.
-        features = torch.randn(1, 1024, rows, columns).to(memory_format=self.format).requires_grad_(True)
-        boxes = random_boxes(self.args.regions, *self.size)
+        features = torch.randn(1, 1024, rows, columns).to(device, memory_format=self.format).requires_grad_(True)
+        boxes = random_boxes(self.args.regions, *self.size).to(device)
         y = times.of("RoIAlign", lambda: roi_align(features, [boxes], 14, 1 / 16, -1, True))
         dy = torch.ones_like(y)
         times.of("RoIAlign, backward", lambda: y.backward(dy))
@@ -103,13 +108,13 @@ class Detector:
         times.of("IoU of anchors", lambda: box_ops.box_iou(truths, anchors))
         matcher = _utils.Matcher(0.7, 0.3, True)
         times.of("matching of anchors", lambda: matcher(box_ops.box_iou(truths, anchors)))
-        boxes, scores = random_boxes(12000, *self.size), torch.rand(12000)
+        boxes, scores = random_boxes(12000, *self.size).to(device), torch.rand(12000).to(device)
         coder = _utils.BoxCoder((1.0, 1.0, 1.0, 1.0))
-        times.of("decoding of 12000 boxes", lambda: coder.decode(torch.zeros(12000, 4), [boxes]))
+        times.of("decoding of 12000 boxes", lambda: coder.decode(torch.zeros(12000, 4, device=device), [boxes]))
         times.of("suppression of 12000 boxes", lambda: box_ops.nms(boxes, scores, 0.7)[:2000])
-        groups = torch.randint(80, (12000,))
+        groups = torch.randint(80, (12000,)).to(device)
         times.of("suppression by class", lambda: box_ops.batched_nms(boxes, scores, groups, 0.5)[:100])
-        masks = torch.rand(100, 1, 14, 14)
+        masks = torch.rand(100, 1, 14, 14).to(device)
         times.of("pasting of 100 masks",
                  lambda: roi_heads.paste_masks_in_image(masks, boxes[:100], self.size) >= 0.5)
 
@@ -186,6 +191,7 @@ def main():
                           ("proposals", 1000), ("truths", 10), ("rounds", 3), ("threads", torch.get_num_threads())):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--memory-format", choices=["contiguous", "channels_last"], default="contiguous")
     parser.add_argument("--what", action="append", choices=["operators", "training", "inference"])
     args = parser.parse_args()
@@ -198,6 +204,8 @@ def main():
                 times = Times()  # the first round warms up
             getattr(detector, what)(times)
         document[what] = times.document()
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    document["max_mib"] = torch.cuda.max_memory_allocated() / 2**20 if args.device == "cuda" else resident / 1024
     print(json.dumps(document))
 
 
