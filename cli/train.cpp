@@ -10,7 +10,6 @@
 #include <refnorm/experiment/launch.h>
 #include <refnorm/experiment/recipe.h>
 #include <refnorm/experiment/run.h>
-#include <refnorm/train/trainer.h>
 
 #include "command.h"
 #include "errors_text.h"
@@ -36,15 +35,16 @@ experiment::Recipe one_armed_recipe(const Arguments& arguments) {
 
 std::string in_words(const Json& result, const std::string& folder) {
   if (result.at("diverged").get<bool>()) {
-    if (result.at("diverged_at").at("layer") == train::kGaveUp)
+    const Json& at = result.at("diverged_at");
+    if (at.contains("given_up"))
       return fmt::format("{} was given up at step {}: its loss is {}; {}/metrics.jsonl has the way there\n",
-                         result.at("arm").get<std::string>(),
-                         result.at("diverged_at").at("step").get<std::int64_t>(), train::kGaveUp, folder);
+                         result.at("arm").get<std::string>(), at.at("step").get<std::int64_t>(),
+                         at.at("given_up").get<std::string>(), folder);
     return fmt::format(
         "{} diverged: the loss of step {} was not finite, first in '{}'; {}/metrics.jsonl has the way "
         "there\n",
-        result.at("arm").get<std::string>(), result.at("diverged_at").at("step").get<std::int64_t>(),
-        result.at("diverged_at").at("layer").get<std::string>(), folder);
+        result.at("arm").get<std::string>(), at.at("step").get<std::int64_t>(),
+        at.at("layer").get<std::string>(), folder);
   }
   return fmt::format("{}, seed {}: {} steps in {}, {:.0f} images/s\n{}The run is in {}\n",
                      result.at("arm").get<std::string>(), result.at("seed").get<std::int64_t>(),

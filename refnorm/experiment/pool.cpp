@@ -13,7 +13,6 @@
 #include <refnorm/base/text.h>
 #include <refnorm/experiment/pool.h>
 #include <refnorm/experiment/run.h>
-#include <refnorm/train/trainer.h>
 
 namespace refnorm::experiment {
 namespace {
@@ -50,10 +49,11 @@ std::string in_words(const Json& run) {
   if (run.contains("failed")) return "failed: " + run["failed"].get<std::string>();
   const std::string seconds = readable_duration(run["seconds"].get<double>());
   if (run["diverged"].get<bool>()) {
-    const std::string layer = run["diverged_at"]["layer"];
-    return fmt::format("{} at step {}{}{} ({})", layer == train::kGaveUp ? "given up" : "diverged",
-                       run["diverged_at"]["step"].get<std::int64_t>(),
-                       layer == train::kGaveUp ? ": " : " in ", layer, seconds);
+    const Json& at = run["diverged_at"];
+    const auto step = at["step"].get<std::int64_t>();
+    if (at.contains("given_up"))
+      return fmt::format("given up at step {}: {} ({})", step, at["given_up"].get<std::string>(), seconds);
+    return fmt::format("diverged at step {} in {} ({})", step, at["layer"].get<std::string>(), seconds);
   }
   if (!run.contains("test_error_pct"))
     return fmt::format("validation error {:.2f} % ({})", run["validation_error_pct"].get<double>(), seconds);

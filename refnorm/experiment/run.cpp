@@ -97,8 +97,14 @@ Json finish(const Recipe& recipe, Work& work, const train::Outcome& outcome, con
             Clock::time_point began) {
   Json result = describe(recipe, work.setup());
   result["diverged"] = outcome.diverged.has_value();
-  if (outcome.diverged)
-    result["diverged_at"] = {{"step", outcome.diverged->step}, {"layer", outcome.diverged->layer}};
+  if (outcome.diverged) {
+    Json& at = result["diverged_at"];
+    at["step"] = outcome.diverged->step;
+    if (outcome.diverged->given_up.empty())
+      at["layer"] = outcome.diverged->layer;
+    else
+      at["given_up"] = outcome.diverged->given_up;
+  }
   result.update(work.results(outcome, folder));
   result["steps"] = outcome.state.step;
   result["seconds"] = outcome.state.seconds;
@@ -157,8 +163,9 @@ Json read_run_result(const fs::path& file) {
     for (const char* key : {"seed", "steps"}) result.at(key).get<std::int64_t>();
     for (const char* key : {"seconds", "images_per_second"}) result.at(key).get<double>();
     if (result.at("diverged").get<bool>()) {
-      result.at("diverged_at").at("step").get<std::int64_t>();
-      result.at("diverged_at").at("layer").get<std::string>();
+      const Json& at = result.at("diverged_at");
+      at.at("step").get<std::int64_t>();
+      at.at(at.contains("given_up") ? "given_up" : "layer").get<std::string>();
     } else {
       if (!result.contains("test_error_pct") && result.contains("validation_error_pct")) {  // of tuning
         result["validation_error_pct"].get<double>();

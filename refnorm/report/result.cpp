@@ -9,8 +9,6 @@
 namespace refnorm::report {
 namespace {
 
-// In the place of a layer: the run was stopped as hopeless.
-constexpr const char* kGaveUp = "no better than guessing";
 constexpr double kLargest = 1e12;  // more seconds or images a second than any run has
 
 NamedValues parse_values(const std::optional<Field>& field) {
@@ -32,10 +30,9 @@ std::string parse_divergence(const Field& run) {
   if (!where) return {};
   std::string words;
   if (const auto step = where->find("step")) words = fmt::format("step {}", step->count());
-  if (const auto layer = where->find("layer")) {
-    const std::string text = layer->text();
-    words += fmt::format("{}{}{}", words.empty() ? "" : ", ", text == kGaveUp ? "" : "layer ", text);
-  }
+  const char* comma = words.empty() ? "" : ", ";
+  if (const auto layer = where->find("layer")) words += fmt::format("{}layer {}", comma, layer->text());
+  if (const auto why = where->find("given_up")) words += comma + why->text();
   return words;
 }
 

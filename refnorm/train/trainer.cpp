@@ -108,7 +108,7 @@ std::optional<Divergence> Trainer::hopeless() const {
   // The first line at or after that point alone decides.
   const bool now = settings_.give_up > 0 && state_.step >= due && state_.step - settings_.log_every < due;
   if (!now || state_.since_line.mean_loss() < task_.guessing_loss()) return std::nullopt;
-  return Divergence{state_.step, kGaveUp};
+  return Divergence{state_.step, {}, "no better than guessing"};
 }
 
 std::optional<Divergence> Trainer::step(double& loss) {

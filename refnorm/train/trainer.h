@@ -20,12 +20,11 @@
 
 namespace refnorm::train {
 
-/// What stands in place of a layer where a run was stopped as hopeless (TrainSettings::give_up).
-inline constexpr const char* kGaveUp = "no better than guessing";
-
+/// A run that came to nothing: one of the two says how.
 struct Divergence {
-  std::int64_t step = 0;  ///< the step (from 1) whose loss was not finite
-  std::string layer;      ///< the first layer whose output was not finite, "loss", or kGaveUp
+  std::int64_t step = 0;  ///< from 1: whose loss was not finite, or after which the run was given up
+  std::string layer;      ///< the first layer whose output was not finite, or "loss"
+  std::string given_up;   ///< why it was stopped (TrainSettings::give_up)
 };
 
 struct Outcome {

@@ -118,7 +118,7 @@ TEST_F(Sweep, AHopelessTrialStopsEarlyAndIsNotChosen) {
   EXPECT_EQ(arm.at("lr"), 0.02);
   const Json run = read_json(path("all/iid_20/tuning/bn-lr-0/seed-1001/result.json"));
   EXPECT_EQ(run.at("diverged"), true);
-  EXPECT_EQ(run.at("diverged_at").at("layer"), "no better than guessing");
+  EXPECT_EQ(run.at("diverged_at").at("given_up"), "no better than guessing");
   // A quarter of 25 steps is 7, and the first line after that comes at step 10.
   EXPECT_EQ(run.at("steps"), 10);
 }

@@ -49,7 +49,7 @@ TEST(Result, ReadsWhatTheFileSays) {
 
 TEST(Result, ARunThatWasGivenUpHasNoLayer) {
   Json document = good();
-  document["arms"][1]["runs"][1]["diverged_at"]["layer"] = "no better than guessing";
+  document["arms"][1]["runs"][1]["diverged_at"] = {{"step", 17}, {"given_up", "no better than guessing"}};
   EXPECT_EQ(parse_result(document, "r").arms[1].runs[1].diverged_at, "step 17, no better than guessing");
 }
 

@@ -1,5 +1,4 @@
 #include <map>
-#include <mutex>
 
 #include <gtest/gtest.h>
 #include <torch/nn/functional/loss.h>
@@ -29,13 +28,17 @@ using torch::Tensor;
 constexpr std::int64_t kBatch = 6;
 constexpr std::int64_t kSteps = 3;
 
-/// The toy network without dropout, whose generator threads would share.
+/// The toy network without dropout, and with weights of a generator of its own: LibTorch's is everybody's,
+/// and threads put it back to where it was after they took their reference.
 std::shared_ptr<ToyNetImpl> toy(const std::string& norm) {
-  static std::mutex one_after_the_other;  // the generator is everybody's
-  const std::lock_guard lock(one_after_the_other);
-  torch::manual_seed(3);
   auto net = std::make_shared<ToyNetImpl>(norm);
   net->dropout->options.p(0);
+  const torch::NoGradGuard no_grad;
+  auto generator = at::detail::createCPUGenerator(3);
+  for (const auto& layer :
+       std::vector<std::shared_ptr<torch::nn::Module>>{net->conv.ptr(), net->linear.ptr()}) {
+    for (Tensor& parameter : layer->parameters()) parameter.uniform_(-0.3, 0.3, generator);
+  }
   return net;
 }
 

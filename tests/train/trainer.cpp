@@ -113,7 +113,8 @@ TEST(Trainer, GivesUpWhereGuessingIsNotBeaten) {
   const Outcome outcome = run_toy(scratch.path(), "none", false, -1, settings);
   ASSERT_TRUE(outcome.diverged);
   EXPECT_EQ(outcome.diverged->step, 18);
-  EXPECT_EQ(outcome.diverged->layer, "no better than guessing");
+  EXPECT_EQ(outcome.diverged->given_up, "no better than guessing");
+  EXPECT_EQ(outcome.diverged->layer, "");
   settings.lr = 0.05;
   const TemporaryFolder other;
   EXPECT_FALSE(run_toy(other.path(), "bn", false, -1, settings).diverged) << "learns";
