@@ -8,9 +8,9 @@
 
 namespace refnorm::ops {
 
-/// While it lives, the most bytes of tensors that were held at once on devices of that type, beyond those held
-/// before. It listens to LibTorch's allocator on this thread (where backward passes on the CPU run, too) and, on CUDA,
-/// on those of the backward passes that it begins.
+/// While it lives, the most bytes of tensors that were held at once on devices of that type, beyond those
+/// held before. It listens to LibTorch's allocator on this thread (where backward passes on the CPU run, too)
+/// and, on CUDA, on those of the backward passes that it begins.
 class PeakMemory {
  public:
   explicit PeakMemory(c10::DeviceType of = c10::DeviceType::CPU);
