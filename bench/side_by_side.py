@@ -86,6 +86,10 @@ def columns(rows):
                      .rstrip() for row in rows)
 
 
+def where(setup):
+    return "on a GPU" if setup["device"] == "cuda" else f"{setup['threads']} threads"
+
+
 def write_json(file, document):
     try:
         with open(file, "w") as out:

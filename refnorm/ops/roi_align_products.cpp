@@ -13,9 +13,6 @@ using kernels::RoiAxis;
 using kernels::RoiGrid;
 using torch::Tensor;
 
-/// Values between the two products of the regions that are computed at once: a GiB in float32.
-constexpr std::int64_t kAtOnce = std::int64_t{1} << 28;
-
 /// By which features [features] an axis' bins are averaged: [regions, bins, features]; 0 where a region is
 /// not finite.
 template <class T>
@@ -58,17 +55,17 @@ Tensor in_picture(const Tensor& picture, const Tensor& rois, const RoiGrid& grid
 
 }  // namespace
 
-Tensor roi_align_by_products(const Tensor& x, const Tensor& rois, const RoiGrid& grid) {
+Tensor roi_align_by_products(const Tensor& x, const Tensor& rois, const RoiGrid& grid, std::int64_t at_once) {
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const auto format = x.suggest_memory_format();
   const Tensor wide = x.to(rois.scalar_type());
-  const std::int64_t at_once =
-      std::max<std::int64_t>(1, kAtOnce / std::max<std::int64_t>(1, x.size(1) * x.size(2) * grid.width));
+  const std::int64_t of_region = std::max<std::int64_t>(1, x.size(1) * x.size(2) * grid.width);
+  const std::int64_t regions_at_once = std::max<std::int64_t>(1, at_once / of_region);
   std::vector<Tensor> parts, places;
   const Tensor pictures = rois.select(1, 0);
   for (std::int64_t picture = 0; picture < x.size(0); ++picture) {
     const Tensor own = torch::nonzero(pictures == static_cast<double>(picture)).flatten();
-    for (const Tensor& some : own.split(at_once)) {
+    for (const Tensor& some : own.split(regions_at_once)) {
       if (some.numel() == 0) continue;
       parts.push_back(
           in_picture(wide[picture], rois.index_select(0, some).contiguous(), grid).to(x.scalar_type()));
