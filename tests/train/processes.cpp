@@ -1,4 +1,5 @@
 #include <atomic>
+#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -83,6 +84,13 @@ TEST(Group, SaysInOneLineWhoIsGone) {
         over = true;
       },
       std::chrono::seconds(1));
+}
+
+// By default the signal ends who writes to a connection that the other side has closed.
+TEST(Group, OutlivesWhatItWritesToOneWhoIsGone) {
+  std::signal(SIGPIPE, SIG_DFL);
+  as_group(2, [](const auto& group) { group->barrier(); });
+  EXPECT_EQ(std::signal(SIGPIPE, SIG_IGN), SIG_IGN);
 }
 
 TEST(Group, SaysInOneLineThatTheOthersDidNotCome) {

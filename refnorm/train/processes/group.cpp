@@ -1,4 +1,5 @@
 #include <atomic>
+#include <csignal>
 #include <cstring>
 #include <utility>
 
@@ -56,6 +57,13 @@ std::shared_ptr<gloo::transport::Device> network_of(const Place& place) {
   return c10d::ProcessGroupGloo::createDefaultDevice();
 }
 
+/// c10d and Gloo write to sockets as if nothing could come of it, since Python, which they are made for,
+/// ignores this signal.
+void ignore_broken_pipes() {
+  struct sigaction now {};
+  if (sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) std::signal(SIGPIPE, SIG_IGN);
+}
+
 class ServedPlace : public MeetingPlace {
  public:
   ServedPlace() {
@@ -75,6 +83,7 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
  public:
   Many(const Place& place, std::chrono::seconds timeout, torch::Device device)
       : Group(place), timeout_(timeout) {
+    ignore_broken_pipes();
     try {
       c10d::TCPStoreOptions options;
       options.port = static_cast<std::uint16_t>(place.port);
@@ -86,6 +95,7 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
       // What was begun and goes on must not come between the steps of what is waited for.
       later_ = connect("later", device);
       now_ = connect("now", device);
+      wait_for_all();
     } catch (const UserError&) {
       throw;
     } catch (const c10::Error& error) {
@@ -153,6 +163,14 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
     options->devices.push_back(network_of(place()));
     options->threads = 1;  // begun sums in their order
     return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank(), size(), options);
+  }
+
+  /// Gloo connects one pair after the other: who has all of its own and ends at once would take them from one
+  /// that is still connecting, which then knew nothing of the word that was left.
+  void wait_for_all() {
+    c10d::PrefixStore store("refnorm/" + place().attempt + "/connected", store_);
+    if (store.add("count", 1) == size()) store.set("all", {1});
+    store.wait({"all"}, timeout_);
   }
 
   Work reduce(Backend& backend, Tensor& values) {
