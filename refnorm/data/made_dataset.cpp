@@ -8,6 +8,7 @@
 #include <refnorm/data/fetch_sources.h>
 #include <refnorm/data/made_dataset.h>
 #include <refnorm/data/stamp_folder.h>
+#include <refnorm/data/stamps.h>
 
 namespace refnorm::data {
 namespace {
@@ -31,6 +32,9 @@ Json asked(const Dataset& dataset, const FetchOptions& options) {
   Json about{{"dataset", dataset.name}, {"rules", kRules}};
   if (dataset.made == MadeInto::kScenes)
     about["options"] = scene_options(options.scenes.value_or(SceneSetOptions{}));
+  about["stamps"] = "Tux Paint's";
+  if (fs::is_directory(options.from))
+    about["stamps"] = fingerprint(options.from, list_stamps(options.from, kLeastStamps));
   return about;
 }
 

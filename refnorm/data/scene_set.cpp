@@ -19,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kLeastStamps = 30;
 constexpr std::uint64_t kMostObjects = 6;
 constexpr int kTries = 20;          // places for one object, before there is one fewer
 constexpr double kSmallest = 0.15;  // an object's longer side by the picture's shorter one

@@ -11,7 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kLeastStamps = 30;
 constexpr std::int64_t kLeastSide = 24;
 constexpr int kQuality = 95;
 

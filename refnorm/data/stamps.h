@@ -35,6 +35,9 @@ struct StampCategory {
   std::vector<std::string> files;  ///< below the folder of all, in order
 };
 
+/// Of a category that sets are made of.
+inline constexpr std::size_t kLeastStamps = 30;
+
 /// FOLDER/CATEGORY/**/*.png, as the drawing program Tux Paint has them; *_mirror.png, the same from the other
 /// side, is passed over. Only the categories of at least `least` stamps, in order of their names. Throws
 /// UserError where there are fewer than two.

@@ -221,6 +221,16 @@ TEST_F(MadeTest, OtherOptionsReplaceIt) {
   EXPECT_EQ(std::distance(fs::directory_iterator(target().parent_path()), {}), 1);
 }
 
+TEST_F(MadeTest, OtherStampsReplaceItAndTheSameElsewhereDoNot) {
+  fetch_dataset("tuxpaint", target(), options_);
+  const TemporaryFolder copy;
+  fs::copy(stamps_.path(), copy.path(), fs::copy_options::recursive);
+  options_.from = copy.path();
+  EXPECT_TRUE(fetch_dataset("tuxpaint", target(), options_).written.empty());
+  fs::copy(copy.path() / "trees/even/4.png", copy.path() / "trees/even/another.png");
+  EXPECT_FALSE(fetch_dataset("tuxpaint", target(), options_).written.empty());
+}
+
 TEST_F(MadeTest, AFolderWithOtherThingsIsLeftAlone) {
   fs::create_directories(target());
   write_file(target() / "thesis.txt", "mine");
