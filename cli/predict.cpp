@@ -27,7 +27,7 @@ struct Arguments {
   std::vector<std::string> images;
   std::int64_t top = 3;
   bool invert = false;
-  std::string draw;
+  std::string draw, draw_on;
   double score = 0.5;
   std::string results, annotations;
   std::string statistics;
@@ -121,18 +121,31 @@ void reject_options(const CLI::App& app, std::initializer_list<const char*> opti
 
 Answer predict(const Arguments& arguments, const CLI::App& app) {
   std::vector<fs::path> drawn;
-  if (!arguments.draw.empty()) drawn = drawn_files(arguments.draw, arguments.images);
+  if (!arguments.draw.empty())
+    drawn = drawn_files(arguments.draw, arguments.images);
+  else if (!arguments.draw_on.empty())
+    user_error("--draw-on: says what --draw draws on, and there is no --draw");
   if (fs::is_directory(arguments.model) && experiment::is_detection_run(arguments.model)) {
     reject_options(app, {"--top", "--invert", "--data"}, "score classes; this run's detects objects");
-    if (arguments.results.empty() && !arguments.annotations.empty())
-      user_error("--annotations: gives the results' image ids, and there is no --results");
-    ObjectsRequest request{arguments.model,      arguments.images,  {},
-                           arguments.score,      arguments.results, arguments.annotations,
-                           arguments.statistics, arguments.request};
+    const bool on_truth = arguments.draw_on == "truth";
+    if (on_truth && arguments.annotations.empty())
+      user_error("--draw-on truth: expected --annotations FILE.json, which has the true boxes");
+    if (arguments.results.empty() && !on_truth && !arguments.annotations.empty())
+      user_error("--annotations: is for --results or --draw-on truth, and there is neither");
+    ObjectsRequest request{arguments.model,
+                           arguments.images,
+                           {},
+                           on_truth,
+                           arguments.score,
+                           arguments.results,
+                           arguments.annotations,
+                           arguments.statistics,
+                           arguments.request};
     for (const fs::path& file : drawn) request.drawn.push_back(file.string());
     return predict_objects(request);
   }
-  reject_options(app, {"--score", "--results", "--annotations"}, "detect objects; this one scores classes");
+  reject_options(app, {"--score", "--results", "--annotations", "--draw-on"},
+                 "detect objects; this one scores classes");
   const auto predictor = load_predictor(arguments);
   for (const std::string& assumed : predictor->assumptions()) fmt::print(stderr, "{}\n", assumed);
   if (!arguments.draw.empty()) make_folder(arguments.draw);
@@ -180,6 +193,11 @@ Command predict_command(CLI::App& parent) {
          "Folder for the pictures with their classes written below, or with boxes, masks and names of "
          "what was found in them")
       ->type_name("DIR");
+  app->add_option("--draw-on", arguments->draw_on,
+                  "Of a network that detects objects: draw on the picture (default), or on the truth: white, "
+                  "with the boxes and names of --annotations in grey, for pictures that cannot be shown")
+      ->check(CLI::IsMember({"picture", "truth"}))
+      ->type_name("picture|truth");
   app->add_option("--score", arguments->score,
                   "Of a network that detects objects: show those with at least this score (default: 0.5)")
       ->check(CLI::Range(0.0, 1.0))
@@ -190,7 +208,7 @@ Command predict_command(CLI::App& parent) {
   app->add_option(
          "--annotations", arguments->annotations,
          "The annotations whose image ids --results has, by the pictures' file names (default: 1, 2, ... in "
-         "the pictures' order)")
+         "the pictures' order), and whose boxes --draw-on truth draws")
       ->type_name("FILE.json");
   app->add_option(
          "--statistics", arguments->statistics,

@@ -21,22 +21,42 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The id that each picture has in the results.
-std::vector<std::int64_t> image_ids(const ObjectsRequest& request) {
-  std::vector<std::int64_t> ids;
+/// What --annotations says of each picture.
+struct Annotated {
+  std::int64_t id = 0;
+  std::vector<data::DrawnObject> boxes;  ///< and names, grey
+};
+
+std::vector<Annotated> annotated(const ObjectsRequest& request) {
+  std::vector<Annotated> pictures(request.images.size());
   if (request.annotations.empty()) {
-    for (std::size_t i = 0; i < request.images.size(); ++i) ids.push_back(static_cast<std::int64_t>(i) + 1);
-    return ids;
+    for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i].id = static_cast<std::int64_t>(i) + 1;
+    return pictures;
   }
-  std::map<std::string, std::int64_t> by_name;
-  for (const data::CocoImage& image : data::read_coco_instances(request.annotations).images)
-    by_name[fs::path(image.file_name).filename().string()] = image.id;
-  for (const std::string& image : request.images) {
-    const auto found = by_name.find(fs::path(image).filename().string());
-    if (found == by_name.end()) user_error("{}: is not among the pictures of {}", image, request.annotations);
-    ids.push_back(found->second);
+  const data::CocoInstances all = data::read_coco_instances(request.annotations);
+  std::map<std::string, std::size_t> by_name;
+  for (std::size_t place = 0; place < all.images.size(); ++place)
+    by_name[fs::path(all.images[place].file_name).filename().string()] = place;
+  std::map<std::int64_t, Annotated*> by_place;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const auto found = by_name.find(fs::path(request.images[i]).filename().string());
+    if (found == by_name.end())
+      user_error("{}: is not among the pictures of {}", request.images[i], request.annotations);
+    pictures[i].id = all.images[found->second].id;
+    by_place[static_cast<std::int64_t>(found->second)] = &pictures[i];
   }
-  return ids;
+  for (const data::CocoAnnotation& one : all.annotations) {
+    const auto found = by_place.find(one.image);
+    if (found == by_place.end() || !one.sound) continue;
+    const std::string& name = all.categories[static_cast<std::size_t>(one.category)].name;
+    found->second->boxes.push_back({one.box, nullptr, name, data::DrawnObject::kGrey});
+  }
+  return pictures;
+}
+
+data::Picture white_like(const data::Picture& picture) {
+  return {picture.height, picture.width, 3,
+          std::vector<float>(static_cast<std::size_t>(3 * picture.height * picture.width), 1.0F)};
 }
 
 Json entry_of(const data::CocoDetection& one, const std::string& name) {
@@ -52,20 +72,22 @@ std::string in_words(const std::string& image, const Json& objects) {
 }
 
 void draw(const std::string& image, const std::string& file, const std::vector<data::CocoDetection>& shown,
-          const experiment::DetectionPredictor& predictor) {
+          const experiment::DetectionPredictor& predictor, const std::vector<data::DrawnObject>* truth) {
   std::vector<data::DrawnObject> objects;
+  if (truth != nullptr) objects = *truth;
   for (auto one = shown.rbegin(); one != shown.rend(); ++one) {
     objects.push_back({*one->box, one->mask ? &*one->mask : nullptr,
                        fmt::format("{} {:.2f}", predictor.name(one->category_id), one->score),
                        static_cast<std::size_t>(one->category_id)});
   }
-  write_file(file, data::objects_png(data::read_picture(image), objects));
+  const data::Picture picture = data::read_picture(image);
+  write_file(file, data::objects_png(truth != nullptr ? white_like(picture) : picture, objects));
 }
 
 }  // namespace
 
 Answer predict_objects(const ObjectsRequest& request) {
-  const std::vector<std::int64_t> ids = image_ids(request);
+  const std::vector<Annotated> of = annotated(request);
   experiment::DetectionPredictor predictor(request.run, request.of, request.statistics);
   Answer answer{Json::array(), "", 0};
   std::vector<data::CocoDetection> all;
@@ -77,7 +99,7 @@ Answer predict_objects(const ObjectsRequest& request) {
       std::vector<data::CocoDetection> found;
       {
         const QuietStandardError quiet;
-        found = predictor.detect(image, ids[i]);
+        found = predictor.detect(image, of[i].id);
       }
       all.insert(all.end(), found.begin(), found.end());
       std::erase_if(found, [&](const data::CocoDetection& one) { return one.score < request.score; });
@@ -87,7 +109,7 @@ Answer predict_objects(const ObjectsRequest& request) {
       answer.text += in_words(image, entry["objects"]);
       if (!request.drawn.empty()) {
         if (i == 0) make_folder(fs::path(request.drawn[i]).parent_path());
-        draw(image, request.drawn[i], found, predictor);
+        draw(image, request.drawn[i], found, predictor, request.on_truth ? &of[i].boxes : nullptr);
         entry["drawn"] = request.drawn[i];
       }
       ++done;

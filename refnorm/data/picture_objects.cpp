@@ -31,14 +31,19 @@ void draw_mask(cv::Mat& canvas, const Rle& mask, const cv::Scalar& colour, int f
   cv::drawContours(canvas, outlines, -1, colour, factor > 1 ? 2 : 1, cv::LINE_AA);
 }
 
-void draw_label(cv::Mat& canvas, const std::string& label, cv::Point corner, const cv::Scalar& colour) {
+/// Along the upper or the lower edge of the box: outside of it where there is room, else within; never beyond
+/// the picture's right border.
+void draw_label(cv::Mat& canvas, const std::string& label, const cv::Rect& box, bool lower,
+                const cv::Scalar& colour) {
   const double scale = std::max(0.45, std::min(canvas.cols, canvas.rows) / 900.0);
   int below = 0;
   const cv::Size size = cv::getTextSize(label, kFont, scale, 1, &below);
-  // Above the box where there is room, else within it; never beyond the picture's right border.
-  const int x = std::clamp(corner.x, 0, std::max(0, canvas.cols - size.width - 4));
-  const int top = corner.y >= size.height + below + 2 ? corner.y - size.height - below - 2 : corner.y;
-  cv::rectangle(canvas, {x, top}, {x + size.width + 4, top + size.height + below + 2}, colour, cv::FILLED);
+  const int height = size.height + below + 2;
+  const int x = std::clamp(box.x, 0, std::max(0, canvas.cols - size.width - 4));
+  const int bottom = box.y + box.height;
+  int top = box.y >= height ? box.y - height : box.y;
+  if (lower) top = bottom + height < canvas.rows ? bottom : bottom - height;
+  cv::rectangle(canvas, {x, top}, {x + size.width + 4, top + height}, colour, cv::FILLED);
   cv::putText(canvas, label, {x + 2, top + size.height + 1}, kFont, scale, cv::Scalar(255, 255, 255), 1,
               cv::LINE_AA);
 }
@@ -48,19 +53,24 @@ void draw_label(cv::Mat& canvas, const std::string& label, cv::Point corner, con
 std::string objects_png(const Picture& picture, const std::vector<DrawnObject>& objects) {
   const int factor = canvas_factor(picture);
   cv::Mat canvas = to_canvas(picture, factor);
-  const auto colour_of = [](const DrawnObject& object) { return kColours[object.colour % kColours.size()]; };
+  const auto is_grey = [](const DrawnObject& object) { return object.colour == DrawnObject::kGrey; };
+  const auto colour_of = [&](const DrawnObject& object) {
+    return is_grey(object) ? cv::Scalar::all(128) : kColours[object.colour % kColours.size()];
+  };
   for (const DrawnObject& object : objects) {
     if (object.mask != nullptr) draw_mask(canvas, *object.mask, colour_of(object), factor);
   }
-  const auto at = [factor](double x, double y) {
-    return cv::Point(static_cast<int>(std::lround(x * factor)), static_cast<int>(std::lround(y * factor)));
+  const auto scaled = [factor](double value) { return static_cast<int>(std::lround(value * factor)); };
+  const auto box_of = [&](const DrawnObject& object) {
+    const auto [x, y, width, height] = object.box;
+    return cv::Rect(cv::Point(scaled(x), scaled(y)), cv::Point(scaled(x + width), scaled(y + height)));
   };
   for (const DrawnObject& object : objects) {
-    const auto [x, y, width, height] = object.box;
-    cv::rectangle(canvas, at(x, y), at(x + width, y + height), colour_of(object), 2, cv::LINE_AA);
+    const cv::Rect box = box_of(object);
+    cv::rectangle(canvas, box.tl(), box.br(), colour_of(object), is_grey(object) ? 1 : 2, cv::LINE_AA);
   }
   for (const DrawnObject& object : objects)
-    draw_label(canvas, drawable(object.label), at(object.box[0], object.box[1]), colour_of(object));
+    draw_label(canvas, drawable(object.label), box_of(object), is_grey(object), colour_of(object));
   return to_png(canvas);
 }
 

@@ -10,6 +10,9 @@ namespace refnorm::data {
 
 /// What is drawn over a picture.
 struct DrawnObject {
+  /// In place of a colour: grey, a thin frame, and the label at its lower edge.
+  static constexpr std::size_t kGrey = ~std::size_t{0};
+
   Xywh box{};
   const Rle* mask = nullptr;  ///< of the picture's size; null: the box alone
   std::string label;          ///< such as "cat 0.98"
