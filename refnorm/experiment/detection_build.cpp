@@ -181,6 +181,7 @@ models::MaskRcnn make_detector(const Recipe& recipe, std::int64_t classes) {
   options.norm = factory(recipe.arms.at(0).norm);
   if (!wanted.region_norm.empty()) options.region_norm = factory(wanted.region_norm);
   if (wanted.head_norm != "none") options.head_norm = factory(wanted.head_norm);
+  options.zero_init_residual = recipe.model.zero_init_residual;
   options.frozen_stages = wanted.frozen_stages;
   options.proposals.anchors.sizes = wanted.anchor_sizes;
   options.proposals.anchors_per_picture = wanted.anchors;

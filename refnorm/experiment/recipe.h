@@ -37,6 +37,7 @@ struct DataSettings {
 struct ModelSettings {
   std::string kind = "lenet5";
   std::string weights;  ///< a file that training starts from; empty: drawn at random
+  bool zero_init_residual = true;
 };
 
 /// Of networks that detect objects.

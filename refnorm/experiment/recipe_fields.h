@@ -54,6 +54,7 @@ void visit_fields(AnyRecipe& recipe, Visit&& visit) {
   visit("data", "empty", recipe.data.empty, one_of({"drop", "keep"}));
   visit("model", "kind", recipe.model.kind, Allowed{});
   visit("model", "weights", recipe.model.weights, Allowed{});
+  visit("model", "zero_init_residual", recipe.model.zero_init_residual, Allowed{});
   visit("detection", "frozen_stages", recipe.detection.frozen_stages, between(0, 4));
   visit("detection", "region_norm", recipe.detection.region_norm, Allowed{});
   visit("detection", "head_norm", recipe.detection.head_norm, Allowed{});

@@ -33,6 +33,8 @@ struct ModelOptions {
   std::int64_t in_channels = 1;
   std::int64_t classes = 10;
   std::int64_t side = 0;  ///< height and width of the pictures; 0: ModelKind::side
+  /// Of networks with residual blocks: initialize() gives each block's last norm weight 0, else 1.
+  bool zero_init_residual = true;
 };
 
 struct ModelKind {

@@ -168,8 +168,12 @@ Tensor ResNetImpl::forward(const Tensor& images) {
 
 void ResNetImpl::initialize(std::uint64_t seed) {
   draw_he(*this, seed);
+  if (options.zero_init_residual) zero_residual_branches(*this);
+}
+
+void zero_residual_branches(torch::nn::Module& model) {
   const torch::NoGradGuard no_grad;
-  for (const auto& [name, block] : find_layers<ResidualBlockImpl>(*this)) {
+  for (const auto& [name, block] : find_layers<ResidualBlockImpl>(model)) {
     auto parameters = block->last_norm().named_parameters(/*recurse=*/false);
     if (auto* weight = parameters.find("weight")) weight->zero_();
   }

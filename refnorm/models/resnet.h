@@ -72,6 +72,9 @@ torch::nn::Sequential residual_stage(std::int64_t depth, std::int64_t number, co
 /// before it. `shortcut_of_x` as in ResidualBlock: of x, and afterwards of the result.
 torch::Tensor through_stage(torch::nn::Sequential stage, torch::Tensor x, torch::Tensor& shortcut_of_x);
 
+/// Weight 0 in the last norm of each residual block, where it has one: every block then starts as x'.
+void zero_residual_branches(torch::nn::Module& model);
+
 /// A ResNet's first convolution, 7x7 with stride 2.
 torch::nn::Conv2d stem_convolution(std::int64_t in_channels);
 
@@ -84,7 +87,7 @@ class ResNetImpl : public Cloneable<ResNetImpl, Classifier> {
   ResNetImpl(std::int64_t depth_given, ModelOptions given);
   void reset() override;
   torch::Tensor forward(const torch::Tensor& images) override;
-  /// draw_he(), and weight 0 in each block's last norm, where it has one: every block starts as x'.
+  /// draw_he(), and zero_residual_branches() by the options.
   void initialize(std::uint64_t seed) override;
 
   std::int64_t depth;

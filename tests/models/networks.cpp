@@ -102,6 +102,28 @@ TEST(ResNet, ClonesWithItsNorms) {
   EXPECT_EQ(distance(copy->forward(x), model->forward(x)), 0);
 }
 
+// x' in place of relu(x' + F(x)): with the branch's last weight 0, a block without a projection hands on what
+// it got.
+TEST(ResNet, BeginsWithoutItsBranchesUnlessAskedForThem) {
+  ModelOptions given = options("bn", 3, 4, 32);
+  ResNet without(18, given);
+  given.zero_init_residual = false;
+  ResNet with(18, given);
+  without->initialize(3);
+  with->initialize(3);
+  const auto names = with->named_parameters();
+  for (const auto& parameter : without->named_parameters()) {
+    const std::string& name = parameter.key();
+    const bool last = name.starts_with("layer") && name.ends_with("bn2.weight");
+    const Tensor& other = names[name];
+    EXPECT_TRUE(torch::equal(other, last ? torch::ones_like(other) : parameter.value())) << name;
+    if (last) EXPECT_EQ(parameter.value().abs().max().item<float>(), 0) << name;
+  }
+  const Tensor x = torch::rand({2, 64, 8, 8});
+  EXPECT_EQ(distance(without->layer1->forward(x), x), 0);
+  EXPECT_GT(distance(with->layer1->forward(x), x), 0.1);
+}
+
 // A picture of 28x28 is one of 32x32 with two rows and columns of zeros on each side.
 TEST(VGG16, PadsDigitsWithZeros) {
   VGG16 digits(options("bn", 1, 10, 28));

@@ -100,11 +100,8 @@ void MaskRcnnImpl::freeze_parts() {
 
 void MaskRcnnImpl::initialize(std::uint64_t seed) {
   draw_he(*this, seed);
+  if (options.zero_init_residual) zero_residual_branches(*this);
   const torch::NoGradGuard no_grad;
-  for (const auto& [name, block] : find_layers<ResidualBlockImpl>(*this)) {
-    auto own = block->last_norm().named_parameters(/*recurse=*/false);
-    if (auto* weight = own.find("weight")) weight->zero_();
-  }
   for (const char* name : {"rpn.conv.weight", "rpn.cls_logits.weight", "rpn.bbox_pred.weight"})
     draw_normal(named_parameters()[name], 0.01, seed, name);
   draw_normal(head->bbox_pred->weight, 0.001, seed, "head.bbox_pred.weight");

@@ -68,6 +68,8 @@ struct MaskRcnnOptions {
   ProposalOptions proposals;
   RegionOptions regions;
   DetectionOptions detections;
+  /// initialize() gives the last norm of each residual block weight 0, else 1.
+  bool zero_init_residual = true;
   /// A region or anchor of the background goes unused where at least this part of it lies in a crowd.
   double crowd = 0.7;
 };
