@@ -6,6 +6,8 @@
 
 #include <refnorm/base/file.h>
 #include <refnorm/base/random.h>
+#include <refnorm/base/subprocess.h>
+#include <refnorm/data/picture.h>
 
 #include "tests/cli/program.h"
 
@@ -166,6 +168,46 @@ TEST_F(Objects, AreLearnedFoundAndDrawn) {
   const Json results = read_json(path("results.json"));
   EXPECT_EQ(results.at(0).at("image_id"), 101);
   EXPECT_EQ(results.at(0).at("category_id"), 9);
+
+  // With nothing found above the score, what is drawn on the truth is the truth: the block's left edge, grey,
+  // and white within it, in a picture that is neither.
+  const Words on_truth{"predict",   path("run"), path("data/val/2.ppm"), "--draw", path("true"),
+                       "--draw-on", "truth"};
+  json_of(on_truth + Words{"--score", "1", "--annotations", annotations_of("val").string(), "--json"});
+  const data::Picture drawn = data::read_picture(path("true/2.png"));
+  const std::int64_t factor = drawn.height / data::read_picture(path("data/val/2.ppm")).height;
+  const auto pixel = [&](std::int64_t x, std::int64_t y) {
+    return drawn.values[static_cast<std::size_t>((y * factor * drawn.width + x * factor) * drawn.channels)];
+  };
+  EXPECT_NEAR(pixel(50, 30), 128.0 / 255, 0.01);
+  EXPECT_EQ(pixel(60, 25), 1);
+  EXPECT_TRUE(contains(error_of(on_truth), "--draw-on truth: expected --annotations FILE.json"));
+  EXPECT_TRUE(contains(error_of({"predict", path("run"), path("data/val/2.ppm"), "--draw-on", "truth"}),
+                       "--draw-on: says what --draw draws on, and there is no --draw"));
+}
+
+// recipes/tuxpaint_crops.py: 3 blocks and 3 diamonds a part; of each picture the first object gives a box
+// elsewhere, which may find no room. The script ends where its folder is there already.
+TEST_F(Objects, AreCutOutOfTheirPictures) {
+  if (!Subprocess({REFNORM_PYTHON, "-c", "import PIL"}).wait().ok()) GTEST_SKIP() << "no Pillow here";
+  const Words command{REFNORM_PYTHON, REFNORM_SOURCE "/recipes/tuxpaint_crops.py", path("data"),
+                      path("crops")};
+  Subprocess python(command, path("said"));
+  ASSERT_TRUE(python.wait().ok()) << read_file(path("said"));
+  const auto count = [&](const std::string& folder) {
+    return std::distance(fs::directory_iterator(folder_ / "crops" / folder), {});
+  };
+  for (const char* part : {"train/", "val/"}) {
+    EXPECT_EQ(count(std::string(part) + "block"), 3);
+    EXPECT_EQ(count(std::string(part) + "diamond"), 3);
+    EXPECT_LE(count(std::string(part) + "nothing"), 4);
+    EXPECT_GE(count(std::string(part) + "nothing"), 1);
+  }
+  // [50, 8, 34, 44] with a tenth of 44 on each side.
+  const data::Picture block = data::read_picture(folder_ / "crops/train/block/102-0.jpg");
+  EXPECT_NEAR(block.width, 34 + 8.8, 1);
+  EXPECT_NEAR(block.height, 44 + 8.8, 1);
+  EXPECT_FALSE(Subprocess(command, path("said")).wait().ok());
 }
 
 TEST_F(Objects, GoOnToTheSameBitsAfterAStop) {
