@@ -35,8 +35,8 @@ class Group {
  public:
   static std::shared_ptr<Group> alone();
   /// Returns once all have come. Throws PeerLost where they have not within the timeout. From then on this
-  /// process ignores SIGPIPE, unless it has a handler: to write to a process that is gone is PeerLost, and not
-  /// the end.
+  /// process ignores SIGPIPE, unless it has a handler: to write to a process that is gone is PeerLost, and
+  /// not the end.
   static std::shared_ptr<Group> join(const Place& place, std::chrono::seconds timeout,
                                      torch::Device device = torch::kCPU);
   virtual ~Group() = default;
