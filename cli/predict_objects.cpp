@@ -37,19 +37,24 @@ std::vector<Annotated> annotated(const ObjectsRequest& request) {
   std::map<std::string, std::size_t> by_name;
   for (std::size_t place = 0; place < all.images.size(); ++place)
     by_name[fs::path(all.images[place].file_name).filename().string()] = place;
-  std::map<std::int64_t, Annotated*> by_place;
+  std::map<std::int64_t, std::vector<Annotated*>> by_place;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const auto found = by_name.find(fs::path(request.images[i]).filename().string());
     if (found == by_name.end())
       user_error("{}: is not among the pictures of {}", request.images[i], request.annotations);
     pictures[i].id = all.images[found->second].id;
-    by_place[static_cast<std::int64_t>(found->second)] = &pictures[i];
+    by_place[static_cast<std::int64_t>(found->second)].push_back(&pictures[i]);
   }
   for (const data::CocoAnnotation& one : all.annotations) {
     const auto found = by_place.find(one.image);
     if (found == by_place.end() || !one.sound) continue;
     const std::string& name = all.categories[static_cast<std::size_t>(one.category)].name;
-    found->second->boxes.push_back({one.box, nullptr, name, data::DrawnObject::kGrey});
+    for (Annotated* picture : found->second)
+      picture->boxes.push_back({one.box, nullptr, name + (one.crowd ? " (crowd)" : ""), 0, /*truth=*/true});
+  }
+  if (const std::string problem = data::first_problem(all, request.annotations, /*left_out_only=*/false);
+      request.on_truth && !problem.empty()) {
+    fmt::print(stderr, "not drawn: {}\n", problem);
   }
   return pictures;
 }
@@ -78,7 +83,7 @@ void draw(const std::string& image, const std::string& file, const std::vector<d
   for (auto one = shown.rbegin(); one != shown.rend(); ++one) {
     objects.push_back({*one->box, one->mask ? &*one->mask : nullptr,
                        fmt::format("{} {:.2f}", predictor.name(one->category_id), one->score),
-                       static_cast<std::size_t>(one->category_id)});
+                       static_cast<std::size_t>(one->category_id), /*truth=*/false});
   }
   const data::Picture picture = data::read_picture(image);
   write_file(file, data::objects_png(truth != nullptr ? white_like(picture) : picture, objects));

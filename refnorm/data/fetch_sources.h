@@ -33,4 +33,7 @@ std::string use_first_source(const Dataset& dataset, const std::vector<DatasetFi
                              const FetchOptions& options, const std::string& otherwise,
                              const std::function<void(const std::filesystem::path&)>& use);
 
+/// As use_first_source() returns it.
+std::string source_name(const FetchSource& source);
+
 }  // namespace refnorm::data

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -32,10 +33,20 @@ Json asked(const Dataset& dataset, const FetchOptions& options) {
   Json about{{"dataset", dataset.name}, {"rules", kRules}};
   if (dataset.made == MadeInto::kScenes)
     about["options"] = scene_options(options.scenes.value_or(SceneSetOptions{}));
-  about["stamps"] = "Tux Paint's";
-  if (fs::is_directory(options.from))
-    about["stamps"] = fingerprint(options.from, list_stamps(options.from, kLeastStamps));
   return about;
+}
+
+/// Whether a set was made of the stamps that are asked for: those named, by their fingerprint, else by the
+/// source.
+bool of_these_stamps(const Json& about, const Dataset& dataset, const FetchOptions& options) {
+  if (options.from.empty()) {
+    return std::any_of(dataset.sources.begin(), dataset.sources.end(), [&](const FetchSource& source) {
+      return about.value("source", "") == source_name(source);
+    });
+  }
+  if (!fs::is_directory(options.from)) return false;
+  return about.contains("made") && about["made"].value("stamps_sha256", "") ==
+                                       fingerprint(options.from, list_stamps(options.from, kLeastStamps));
 }
 
 /// "DIR/" is DIR.
@@ -44,7 +55,8 @@ fs::path without_slash(const fs::path& folder) {
   return normal.has_filename() ? normal : normal.parent_path();
 }
 
-bool has_what_is_asked(const fs::path& folder, const Json& wanted) {
+bool has_what_is_asked(const fs::path& folder, const Json& wanted, const Dataset& dataset,
+                       const FetchOptions& options) {
   if (!fs::exists(folder / kAbout)) {
     if (fs::exists(folder) && !fs::is_empty(folder))
       user_error("{}: has other files in it, expected a new folder or one that `refnorm fetch` made",
@@ -57,7 +69,7 @@ bool has_what_is_asked(const fs::path& folder, const Json& wanted) {
   for (const auto& member : wanted.items()) {
     if (!about.contains(member.key()) || about[member.key()] != member.value()) return false;
   }
-  return true;
+  return of_these_stamps(about, dataset, options);
 }
 
 /// A folder that is gone at the end, unless it took another's place.
@@ -96,7 +108,7 @@ FetchResult make_dataset(const Dataset& dataset, const fs::path& folder, const F
   const fs::path target = without_slash(folder);
   FetchResult result{dataset.name, target, {}, {}, {}};
   Json about = asked(dataset, options);
-  if (has_what_is_asked(target, about)) {
+  if (has_what_is_asked(target, about, dataset, options)) {
     result.kept = {kAbout};
     return result;
   }

@@ -53,9 +53,8 @@ void draw_label(cv::Mat& canvas, const std::string& label, const cv::Rect& box, 
 std::string objects_png(const Picture& picture, const std::vector<DrawnObject>& objects) {
   const int factor = canvas_factor(picture);
   cv::Mat canvas = to_canvas(picture, factor);
-  const auto is_grey = [](const DrawnObject& object) { return object.colour == DrawnObject::kGrey; };
-  const auto colour_of = [&](const DrawnObject& object) {
-    return is_grey(object) ? cv::Scalar::all(128) : kColours[object.colour % kColours.size()];
+  const auto colour_of = [](const DrawnObject& object) {
+    return object.truth ? cv::Scalar::all(128) : kColours[object.colour % kColours.size()];
   };
   for (const DrawnObject& object : objects) {
     if (object.mask != nullptr) draw_mask(canvas, *object.mask, colour_of(object), factor);
@@ -67,10 +66,10 @@ std::string objects_png(const Picture& picture, const std::vector<DrawnObject>& 
   };
   for (const DrawnObject& object : objects) {
     const cv::Rect box = box_of(object);
-    cv::rectangle(canvas, box.tl(), box.br(), colour_of(object), is_grey(object) ? 1 : 2, cv::LINE_AA);
+    cv::rectangle(canvas, box.tl(), box.br(), colour_of(object), object.truth ? 1 : 2, cv::LINE_AA);
   }
   for (const DrawnObject& object : objects)
-    draw_label(canvas, drawable(object.label), box_of(object), is_grey(object), colour_of(object));
+    draw_label(canvas, drawable(object.label), box_of(object), object.truth, colour_of(object));
   return to_png(canvas);
 }
 

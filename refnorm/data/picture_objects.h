@@ -10,13 +10,12 @@ namespace refnorm::data {
 
 /// What is drawn over a picture.
 struct DrawnObject {
-  /// In place of a colour: grey, a thin frame, and the label at its lower edge.
-  static constexpr std::size_t kGrey = ~std::size_t{0};
-
   Xywh box{};
   const Rle* mask = nullptr;  ///< of the picture's size; null: the box alone
   std::string label;          ///< such as "cat 0.98"
   std::size_t colour = 0;     ///< objects of one number have one colour
+  /// Grey instead, with a thin frame and the label at its lower edge.
+  bool truth = false;
 };
 
 /// The picture as a PNG file's bytes, with boxes, masks (their colour over half of the picture's, with an

@@ -21,7 +21,6 @@
 #include <refnorm/experiment/data_sets.h>
 #include <refnorm/experiment/detection_build.h>
 #include <refnorm/experiment/version.h>
-#include <refnorm/models/resnet.h>
 #include <refnorm/norms/norm_spec.h>
 #include <refnorm/ops/instruction_set.h>
 #include <refnorm/ops/tap.h>
@@ -152,16 +151,6 @@ data::Splits load_splits(const Recipe& recipe) {
   return splits;
 }
 
-namespace {
-
-void check_residual_blocks(const Recipe& recipe, torch::nn::Module& model) {
-  if (!recipe.model.zero_init_residual && find_layers<models::ResidualBlockImpl>(model).empty())
-    user_error("model.zero_init_residual: is of networks with residual blocks, {} has none",
-               recipe.model.kind);
-}
-
-}  // namespace
-
 Assembly::Assembly(const Recipe& recipe, std::shared_ptr<train::Group> group)
     : group_(std::move(group)), splits_(load_splits(recipe)) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
@@ -175,7 +164,6 @@ Assembly::Assembly(const Recipe& recipe, std::shared_ptr<train::Group> group)
       models::make_model(recipe.model.kind, {norm_factory(NormSpec::parse(norm)), splits_.train->channels(),
                                              static_cast<std::int64_t>(splits_.train->class_names().size()),
                                              splits_.train->side(), recipe.model.zero_init_residual});
-  check_residual_blocks(recipe, *model_);
   model_->initialize(seed);
   if (const std::string file = weights_of(recipe); !file.empty()) {
     Safetensors weights = read_weights(file);

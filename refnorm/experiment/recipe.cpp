@@ -132,6 +132,10 @@ void read_fields(const toml::table& table, Recipe& recipe, const std::string& wh
       if (!known.contains(name)) reject(name, known);
     }
   }
+  const std::string& kind = recipe.model.kind;
+  if (!recipe.model.zero_init_residual && !kind.starts_with("resnet") && !kind.starts_with("mask_rcnn"))
+    user_error("{}: model.zero_init_residual is of networks with residual blocks, {} has none", where,
+               printable(kind));
 }
 
 /// A spec's text, or the same as a table.

@@ -46,7 +46,7 @@ TEST_F(RecipeErrors, Values) {
   EXPECT_TRUE(contains(error_with("model.kind=lenet6"), "did you mean 'lenet5'?"));
   EXPECT_TRUE(contains(error_with("arm.1.norm=bm"), "'bn'"));
   EXPECT_TRUE(contains(error_with("model.zero_init_residual=false"),
-                       "model.zero_init_residual: is of networks with residual blocks, lenet5 has none"));
+                       "model.zero_init_residual is of networks with residual blocks, lenet5 has none"));
 }
 
 TEST_F(RecipeErrors, SizesThatDoNotFitTheData) {

@@ -87,10 +87,13 @@ TEST(Group, SaysInOneLineWhoIsGone) {
 }
 
 // By default the signal ends who writes to a connection that the other side has closed.
-TEST(Group, OutlivesWhatItWritesToOneWhoIsGone) {
-  std::signal(SIGPIPE, SIG_DFL);
+TEST(Group, IgnoresBrokenPipesUnlessTheyAreHandled) {
+  const auto before = std::signal(SIGPIPE, SIG_DFL);
   as_group(2, [](const auto& group) { group->barrier(); });
-  EXPECT_EQ(std::signal(SIGPIPE, SIG_IGN), SIG_IGN);
+  const auto handler = [](int) {};
+  EXPECT_EQ(std::signal(SIGPIPE, handler), SIG_IGN);
+  as_group(2, [](const auto& group) { group->barrier(); });
+  EXPECT_EQ(std::signal(SIGPIPE, before), static_cast<void (*)(int)>(handler));
 }
 
 TEST(Group, SaysInOneLineThatTheOthersDidNotCome) {

@@ -57,11 +57,15 @@ std::shared_ptr<gloo::transport::Device> network_of(const Place& place) {
   return c10d::ProcessGroupGloo::createDefaultDevice();
 }
 
-/// c10d and Gloo write to sockets as if nothing could come of it, since Python, which they are made for,
-/// ignores this signal.
+/// Gloo writes to sockets as if nothing could come of it, since Python, for which it is made, ignores this
+/// signal.
 void ignore_broken_pipes() {
   struct sigaction now {};
   if (sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool is_timeout(const std::string& failure) {
+  return failure.find("imed out") != std::string::npos || failure.find("imeout") != std::string::npos;
 }
 
 class ServedPlace : public MeetingPlace {
@@ -99,13 +103,9 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
     } catch (const UserError&) {
       throw;
     } catch (const c10::Error& error) {
-      throw PeerLost(fmt::format("process {} of {}: did not meet the others at {} port {} within {} s ({})",
-                                 place.rank, place.size, place.address, place.port, timeout.count(),
-                                 one_line(error.what_without_backtrace(), 160)));
+      not_met(error.what_without_backtrace());
     } catch (const std::exception& error) {
-      throw PeerLost(fmt::format("process {} of {}: did not meet the others at {} port {} within {} s ({})",
-                                 place.rank, place.size, place.address, place.port, timeout.count(),
-                                 one_line(error.what(), 160)));
+      not_met(error.what());
     }
   }
 
@@ -165,12 +165,21 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
     return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank(), size(), options);
   }
 
+  [[noreturn]] void not_met(const std::string& failure) {
+    const std::string within = is_timeout(failure) ? fmt::format(" within {} s", timeout_.count()) : "";
+    throw PeerLost(fmt::format("process {} of {}: did not meet the others at {} port {}{} ({})", rank(),
+                               size(), place().address, place().port, within, one_line(failure, 160)));
+  }
+
   /// Gloo connects one pair after the other: who has all of its own and ends at once would take them from one
   /// that is still connecting, which then knew nothing of the word that was left.
   void wait_for_all() {
     c10d::PrefixStore store("refnorm/" + place().attempt + "/connected", store_);
-    if (store.add("count", 1) == size()) store.set("all", {1});
-    store.wait({"all"}, timeout_);
+    if (store.add("count", 1) == size()) {
+      store.set("all", std::vector<std::uint8_t>{1});
+    } else {
+      store.wait({"all"}, timeout_);
+    }
   }
 
   Work reduce(Backend& backend, Tensor& values) {
@@ -199,9 +208,7 @@ class Many : public Group, public std::enable_shared_from_this<Many> {
   [[noreturn]] void lost(const std::string& failure) {
     const std::string word = read_word();
     if (!word.empty()) throw PeerLost(fmt::format("another process ended: {}", word));
-    const bool slow =
-        failure.find("imed out") != std::string::npos || failure.find("imeout") != std::string::npos;
-    if (slow)
+    if (is_timeout(failure))
       throw PeerLost(fmt::format("process {} of {}: no word from another process for {} s (--peer-timeout)",
                                  rank(), size(), timeout_.count()));
     throw PeerLost(fmt::format(
