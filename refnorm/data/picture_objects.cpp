@@ -66,7 +66,8 @@ std::string objects_png(const Picture& picture, const std::vector<DrawnObject>& 
   };
   for (const DrawnObject& object : objects) {
     const cv::Rect box = box_of(object);
-    cv::rectangle(canvas, box.tl(), box.br(), colour_of(object), object.truth ? 1 : 2, cv::LINE_AA);
+    cv::rectangle(canvas, box.tl(), box.br(), colour_of(object), object.truth ? 1 : 2,
+                  object.truth ? cv::LINE_8 : cv::LINE_AA);
   }
   for (const DrawnObject& object : objects)
     draw_label(canvas, drawable(object.label), box_of(object), object.truth, colour_of(object));
