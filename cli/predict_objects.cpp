@@ -54,7 +54,7 @@ std::vector<Annotated> annotated(const ObjectsRequest& request) {
   }
   if (const std::string problem = data::first_problem(all, request.annotations, /*left_out_only=*/false);
       request.on_truth && !problem.empty()) {
-    fmt::print(stderr, "not drawn: {}\n", problem);
+    fmt::print(stderr, "{}; such boxes are not drawn\n", problem);
   }
   return pictures;
 }

@@ -183,6 +183,10 @@ TEST_F(Objects, AreLearnedFoundAndDrawn) {
   };
   EXPECT_NEAR(pixel(50, 30), 128.0 / 255, 0.01);
   EXPECT_EQ(pixel(60, 25), 1);
+  // The same picture once more has its truth, too.
+  json_of(on_truth + Words{path("data/val/2.ppm"), "--score", "1", "--annotations",
+                           annotations_of("val").string(), "--json"});
+  EXPECT_EQ(read_file(path("true/2-2.png")), read_file(path("true/2.png")));
   EXPECT_TRUE(contains(error_of(on_truth), "--draw-on truth: expected --annotations FILE.json"));
   EXPECT_TRUE(contains(error_of({"predict", path("run"), path("data/val/2.ppm"), "--draw-on", "truth"}),
                        "--draw-on: says what --draw draws on, and there is no --draw"));

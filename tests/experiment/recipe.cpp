@@ -187,7 +187,7 @@ TEST_F(RecipeTest, ASettingOfASweepIsTheRecipeWithItsValues) {
 TEST(Recipes, OfTheTreeAreReadable) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(REFNORM_RECIPES)) {
-    if (entry.path().extension() != ".toml") continue;  // a script that makes data for them
+    if (entry.path().filename() == "tuxpaint_crops.py") continue;  // makes the data of one of them
     const Recipe recipe = read_recipe(entry.path());
     EXPECT_EQ(recipe.name, entry.path().stem().string());
     EXPECT_NO_THROW(read_recipe(entry.path(), {"train.epochs=1"}))
