@@ -117,7 +117,9 @@ TEST(ResNet, BeginsWithoutItsBranchesUnlessAskedForThem) {
     const bool last = name.starts_with("layer") && name.ends_with("bn2.weight");
     const Tensor& other = names[name];
     EXPECT_TRUE(torch::equal(other, last ? torch::ones_like(other) : parameter.value())) << name;
-    if (last) EXPECT_EQ(parameter.value().abs().max().item<float>(), 0) << name;
+    if (last) {
+      EXPECT_EQ(parameter.value().abs().max().item<float>(), 0) << name;
+    }
   }
   const Tensor x = torch::rand({2, 64, 8, 8});
   EXPECT_EQ(distance(without->layer1->forward(x), x), 0);
