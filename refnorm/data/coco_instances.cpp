@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -217,6 +218,24 @@ CocoInstances parse_coco_instances(std::string_view text, const std::string& ori
   InstancesReader reader;
   parse_coco_records(text, origin, reader.lists());
   return reader.finish();
+}
+
+CocoInstances of_images(const CocoInstances& all, std::vector<std::int64_t> places) {
+  std::sort(places.begin(), places.end());
+  CocoInstances out;
+  out.categories = all.categories;
+  std::unordered_map<std::int64_t, std::int64_t> moved;
+  for (const std::int64_t place : places) {
+    moved[place] = static_cast<std::int64_t>(out.images.size());
+    out.images.push_back(all.images[static_cast<std::size_t>(place)]);
+  }
+  for (const CocoAnnotation& annotation : all.annotations) {
+    const auto found = moved.find(annotation.image);
+    if (found == moved.end()) continue;
+    out.annotations.push_back(annotation);
+    out.annotations.back().image = found->second;
+  }
+  return out;
 }
 
 std::string first_problem(const CocoInstances& instances, const std::string& origin, bool left_out_only) {

@@ -58,6 +58,9 @@ struct CocoInstances {
 CocoInstances read_coco_instances(const std::filesystem::path& file);
 CocoInstances parse_coco_instances(std::string_view text, const std::string& origin);
 
+/// These pictures, by their places in `all.images`, with their annotations; without problems.
+CocoInstances of_images(const CocoInstances& all, std::vector<std::int64_t> places);
+
 /// "FILE: annotation 7: … (and 3 more problems)", for the first of those that `left_out_only` asks for; empty
 /// where there is none.
 std::string first_problem(const CocoInstances& instances, const std::string& origin, bool left_out_only);

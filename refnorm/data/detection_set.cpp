@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <unordered_set>
 #include <utility>
 
 #include <torch/types.h>
@@ -87,6 +88,25 @@ const CocoImage& DetectionSet::image(std::int64_t index) const {
   return instances_->images[static_cast<std::size_t>(entry.image)];
 }
 
+std::string DetectionSet::name_of(const CocoImage& image) const {
+  return (pictures_.filename() / image.file_name).string();
+}
+
+void DetectionSet::add_unreadable(const std::vector<Unreadable>& found) const {
+  for (const Unreadable& one : found) unreadable_.add(one.file, one.why);
+}
+
+std::shared_ptr<const CocoInstances> DetectionSet::readable() const {
+  std::unordered_set<std::string> unreadable;
+  for (const Unreadable& one : unreadable_.list()) unreadable.insert(one.file);
+  if (unreadable.empty()) return instances_;
+  std::vector<std::int64_t> places;
+  for (std::size_t i = 0; i < instances_->images.size(); ++i) {
+    if (!unreadable.contains(name_of(instances_->images[i]))) places.push_back(static_cast<std::int64_t>(i));
+  }
+  return std::make_shared<CocoInstances>(of_images(*instances_, std::move(places)));
+}
+
 const CocoCategory& DetectionSet::category(std::int64_t label) const {
   return instances_->categories.at(static_cast<std::size_t>(label - 1));
 }
@@ -165,8 +185,7 @@ DetectionTargets DetectionSet::targets_of(std::int64_t index, bool mirrored) con
 
 bool DetectionSet::fill(std::int64_t index, const DetectionTargets& targets, std::int64_t margin,
                         Workspace& workspace, const Canvas& out) const {
-  const std::string name = image(index).file_name;
-  const fs::path file = pictures_ / name;
+  const fs::path file = pictures_ / image(index).file_name;
   std::string bytes = read_file(file);
   try {
     PictureSource source(std::move(bytes), file.string());
@@ -180,7 +199,7 @@ bool DetectionSet::fill(std::int64_t index, const DetectionTargets& targets, std
     if (options_.on_error == OnError::kStop) throw;
     const std::string origin = file.string() + ": ";
     const std::string why = error.what();
-    unreadable_.add(name, why.starts_with(origin) ? why.substr(origin.size()) : why);
+    unreadable_.add(name_of(image(index)), why.starts_with(origin) ? why.substr(origin.size()) : why);
     return false;
   }
   return true;

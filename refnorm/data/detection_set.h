@@ -86,8 +86,14 @@ class DetectionSet {
   /// As training sees them in that epoch: each picture perhaps mirrored, by a draw that depends on seed,
   /// epoch and index alone.
   DetectionBatch training_batch(std::span<const std::int64_t> indices, std::int64_t epoch) const;
-  /// The pictures found unreadable so far; by name, none twice.
+  /// The pictures found unreadable so far; by name (FOLDER/FILE, the folder's last part), none twice.
   std::vector<Unreadable> unreadable() const { return unreadable_.list(); }
+  /// Takes up what another process has found of the same set.
+  void add_unreadable(const std::vector<Unreadable>& found) const;
+  /// The folder of the files.
+  const std::filesystem::path& pictures() const { return pictures_; }
+  /// instances() without the pictures found unreadable so far: what can be evaluated.
+  std::shared_ptr<const CocoInstances> readable() const;
 
  private:
   struct Entry {
@@ -95,6 +101,8 @@ class DetectionSet {
     std::vector<const CocoAnnotation*> annotations;
   };
 
+  /// What unreadable() calls it.
+  std::string name_of(const CocoImage& image) const;
   DetectionBatch filled(std::span<const std::int64_t> indices, const std::vector<bool>& mirrored,
                         std::int64_t margin) const;
   DetectionTargets targets_of(std::int64_t index, bool mirrored) const;

@@ -6,12 +6,6 @@
 #include <refnorm/norms/norm_spec.h>
 
 namespace refnorm::experiment {
-namespace {
-
-/// More than these lie in RUN/unreadable.json alone.
-constexpr std::size_t kUnreadableSaid = 20;
-
-}  // namespace
 
 ClassificationWork::ClassificationWork(const Recipe& recipe, std::shared_ptr<train::Group> group)
     : recipe_(recipe),
@@ -28,7 +22,7 @@ Json ClassificationWork::setup() const {
 
 void ClassificationWork::begin(const std::filesystem::path& folder) {
   keep_class_names(recipe_.data, *assembly_.splits().train, folder);
-  unreadable_.emplace(assembly_.splits(), folder);
+  unreadable_.emplace(sources_of(assembly_.splits()), folder);
 }
 
 std::vector<std::string> ClassificationWork::first_words() const {
@@ -39,12 +33,7 @@ std::vector<std::string> ClassificationWork::first_words() const {
 }
 
 std::vector<std::string> ClassificationWork::news() {
-  std::vector<std::string> lines;
-  for (const data::Unreadable& one : unreadable_->update()) {
-    if (unreadable_->all().size() <= kUnreadableSaid)
-      lines.push_back(fmt::format("passed over {}: {}", one.file, one.why));
-  }
-  return lines;
+  return unreadable_->news();
 }
 
 std::string ClassificationWork::epoch_words(const train::RunState& state) const {
@@ -94,7 +83,7 @@ Json ClassificationWork::results(const train::Outcome& outcome, const std::files
                            result["test_error_pct"].get<double>(), populations.best);
   }
   unreadable_->update();
-  if (recipe_.data.on_error == "skip") result["unreadable"] = to_json(unreadable_->all());
+  if (recipe_.data.on_error == "skip") result["unreadable"] = unreadable_->summary();
   return result;
 }
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <numeric>
 
 #include <torch/types.h>
@@ -75,25 +74,6 @@ data::DetectionOptions set_options(const Recipe& recipe, bool training) {
   return options;
 }
 
-/// The pictures of these places, with their annotations.
-data::CocoInstances chosen(const data::CocoInstances& all, std::vector<std::int64_t> places) {
-  std::sort(places.begin(), places.end());
-  data::CocoInstances out;
-  out.categories = all.categories;
-  std::map<std::int64_t, std::int64_t> moved;
-  for (const std::int64_t place : places) {
-    moved[place] = static_cast<std::int64_t>(out.images.size());
-    out.images.push_back(all.images[static_cast<std::size_t>(place)]);
-  }
-  for (const data::CocoAnnotation& annotation : all.annotations) {
-    const auto found = moved.find(annotation.image);
-    if (found == moved.end()) continue;
-    out.annotations.push_back(annotation);
-    out.annotations.back().image = found->second;
-  }
-  return out;
-}
-
 DetectionSplits split(const Recipe& recipe, const Half& half, data::CocoInstances all) {
   const auto count = static_cast<std::int64_t>(all.images.size());
   if (recipe.data.validation >= count)
@@ -109,10 +89,10 @@ DetectionSplits split(const Recipe& recipe, const Half& half, data::CocoInstance
   DetectionSplits splits;
   const std::string origin = half.annotations.string();
   // What is wrong with the file is told once, of the part that is trained on.
-  data::CocoInstances train = chosen(all, order);
+  data::CocoInstances train = data::of_images(all, order);
   train.problems = std::move(all.problems);
   if (!held.empty()) {
-    splits.validation = std::make_shared<data::DetectionSet>(chosen(all, held), half.pictures,
+    splits.validation = std::make_shared<data::DetectionSet>(data::of_images(all, held), half.pictures,
                                                              set_options(recipe, /*training=*/false), origin);
   }
   splits.train = std::make_shared<data::DetectionSet>(std::move(train), half.pictures,
@@ -163,6 +143,16 @@ DetectionSplits load_detection_splits(const Recipe& recipe) {
     user_error("{}: has {} categories, its training part {}", recipe.data.path, splits.test->classes(),
                splits.train->classes());
   return splits;
+}
+
+PictureSources sources_of(const DetectionSplits& splits) {
+  PictureSources sources;
+  for (const auto& set : {splits.train, splits.validation, splits.test}) {
+    if (set != nullptr) sources.sets.emplace_back([set] { return set->unreadable(); });
+  }
+  sources.train = splits.train->pictures().filename().string();
+  sources.val = splits.test->pictures().filename().string();
+  return sources;
 }
 
 std::shared_ptr<const data::DetectionSet> load_detection_test(const Recipe& recipe) {

@@ -7,6 +7,7 @@
 #include <refnorm/data/detection_set.h>
 #include <refnorm/data/sampler.h>
 #include <refnorm/experiment/recipe.h>
+#include <refnorm/experiment/unreadable.h>
 #include <refnorm/models/mask_rcnn/mask_rcnn.h>
 #include <refnorm/norms/capture.h>
 #include <refnorm/train/compute.h>
@@ -33,6 +34,8 @@ struct DetectionSplits {
 /// Reads the recipe's annotations and holds the validation pictures out, the same for every seed. Throws
 /// UserError where files are missing or wrong, and for values that do not go together.
 DetectionSplits load_detection_splits(const Recipe& recipe);
+
+PictureSources sources_of(const DetectionSplits& splits);
 
 /// The set alone whose pictures are `val`'s.
 std::shared_ptr<const data::DetectionSet> load_detection_test(const Recipe& recipe);

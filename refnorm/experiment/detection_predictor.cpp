@@ -82,6 +82,8 @@ Json evaluate_detector(const fs::path& folder, const TrainedRequest& request, co
               {"setup", detection_setup(run.recipe, run.assembly->splits())},
               {"checkpoint", run.checkpoint}};
   result.update(detection_errors(*run.assembly, run.recipe, population, statistics, {}));
+  if (run.recipe.data.on_error == "skip")
+    result["unreadable"] = unreadable_of(sources_of(run.assembly->splits()));
   return result;
 }
 

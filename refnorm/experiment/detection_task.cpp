@@ -32,6 +32,18 @@ std::array<std::pair<const char*, Tensor>, 5> parts_of(const models::DetectionLo
            {"masks", losses.masks}}};
 }
 
+std::vector<data::Unreadable> unreadable_of_all(const std::vector<data::Unreadable>& own,
+                                                train::Group& group) {
+  Json found = Json::array();
+  for (const data::Unreadable& one : own) found.push_back({one.file, one.why});
+  std::vector<data::Unreadable> all;
+  for (const std::string& text : group.gather(found.dump(-1, ' ', false, Json::error_handler_t::replace))) {
+    for (const Json& one : Json::parse(text))
+      all.push_back({one.at(0).get<std::string>(), one.at(1).get<std::string>()});
+  }
+  return all;
+}
+
 }  // namespace
 
 std::vector<ops::PictureSize> sizes_of(const data::DetectionBatch& batch) {
@@ -187,6 +199,7 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
     }
   }
   if (group.size() == 1) return all;
+  set.add_unreadable(unreadable_of_all(set.unreadable(), group));
   const std::string own = data::coco_results_text(all);
   all.clear();
   for (const std::string& text : group.gather(own)) {
@@ -199,7 +212,8 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
 Json detection_figures(const data::DetectionSet& set, const std::vector<data::CocoDetection>& detections,
                        std::int64_t threads) {
   Json figures;
-  const auto& annotations = set.instances().annotations;
+  const std::shared_ptr<const data::CocoInstances> truth = set.readable();
+  const auto& annotations = truth->annotations;
   const bool masks =
       std::none_of(annotations.begin(), annotations.end(), [](const auto& one) { return one.mask.empty(); });
   for (const auto& [name, overlap] :
@@ -208,7 +222,7 @@ Json detection_figures(const data::DetectionSet& set, const std::vector<data::Co
     metrics::CocoOptions options;
     options.overlap = overlap;
     options.threads = threads;
-    const metrics::CocoResult result = evaluate_detections(set.instances(), detections, options, {});
+    const metrics::CocoResult result = evaluate_detections(*truth, detections, options, {});
     for (std::size_t i = 0; i < result.figures.size(); ++i)
       figures[name][metrics::kCocoFigures[i]] = result.figures[i];
   }

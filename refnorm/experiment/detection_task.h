@@ -69,7 +69,7 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
                                             train::Group& group = train::alone());
 
 /// Box and mask figures of these detections: {"bbox": {"AP": …}, "segm": {…}}, shares of 1, −1 where there is
-/// nothing.
+/// nothing. Pictures that were found unreadable do not count.
 Json detection_figures(const data::DetectionSet& set, const std::vector<data::CocoDetection>& detections,
                        std::int64_t threads);
 

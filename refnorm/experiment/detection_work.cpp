@@ -8,7 +8,6 @@
 #include <refnorm/experiment/build.h>
 #include <refnorm/experiment/detection_work.h>
 #include <refnorm/experiment/test_error.h>
-#include <refnorm/experiment/unreadable.h>
 #include <refnorm/train/autocast.h>
 
 namespace refnorm::experiment {
@@ -117,6 +116,7 @@ void DetectionWork::begin(const fs::path& folder) {
   for (const data::CocoCategory& category : assembly_.splits().train->instances().categories)
     names.push_back({{"id", category.id}, {"name", category.name}});
   write_json(folder / "categories.json", names);
+  unreadable_.emplace(sources_of(assembly_.splits()), folder);
 }
 
 std::vector<std::string> DetectionWork::first_words() const {
@@ -129,12 +129,7 @@ std::vector<std::string> DetectionWork::first_words() const {
 }
 
 std::vector<std::string> DetectionWork::news() {
-  std::vector<std::string> lines;
-  if (recipe_.data.on_error != "skip") return lines;
-  for (const data::Unreadable& one : assembly_.splits().train->unreadable()) {
-    if (unreadable_.insert(one).second) lines.push_back(fmt::format("passed over {}: {}", one.file, one.why));
-  }
-  return lines;
+  return unreadable_->news();
 }
 
 std::string DetectionWork::epoch_words(const train::RunState& state) const {
@@ -160,8 +155,8 @@ Json DetectionWork::results(const train::Outcome& outcome, const fs::path& folde
       result["train_losses"][part] = outcome.state.last_epoch.mean_part(part);
   }
   result.update(on_the_way(recipe_, outcome.state));
-  news();
-  if (recipe_.data.on_error == "skip") result["unreadable"] = to_json(unreadable_);
+  unreadable_->update();
+  if (recipe_.data.on_error == "skip") result["unreadable"] = unreadable_->summary();
   return result;
 }
 

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <memory>
-#include <set>
+#include <optional>
 
 #include <refnorm/experiment/detection_build.h>
 #include <refnorm/experiment/detection_task.h>
+#include <refnorm/experiment/unreadable.h>
 #include <refnorm/experiment/work.h>
 
 namespace refnorm::experiment {
@@ -30,7 +31,7 @@ class DetectionWork : public Work {
   DetectionAssembly assembly_;
   train::TrainSettings settings_;
   DetectionTask task_;
-  std::set<data::Unreadable> unreadable_;
+  std::optional<UnreadableLog> unreadable_;  ///< from begin() on
 };
 
 Outline outline_of_detection(const Recipe& recipe);

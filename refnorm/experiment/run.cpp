@@ -330,7 +330,7 @@ Json evaluate_run(const fs::path& folder, const EvaluationRequest& request) {
   result["checkpoint"] = run.checkpoint;
   result.update(test_errors(*run.assembly, run.recipe, population, request.statistics));
   if (run.recipe.data.on_error == "skip")
-    result["unreadable"] = to_json(unreadable_of(run.assembly->splits()));
+    result["unreadable"] = unreadable_of(sources_of(run.assembly->splits()));
   return result;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include <refnorm/base/error.h>
 #include <refnorm/experiment/unreadable.h>
@@ -6,22 +7,38 @@
 namespace refnorm::experiment {
 namespace {
 
-std::vector<data::Unreadable> found_by(const std::vector<const data::ImageSet*>& sets) {
+/// More than these lie in RUN/unreadable.json alone.
+constexpr std::size_t kSaid = 20;
+
+std::vector<data::Unreadable> found_by(const PictureSources& sources) {
   std::vector<data::Unreadable> found;
-  for (const data::ImageSet* set : sets) {
-    for (data::Unreadable& one : set->unreadable()) found.push_back(std::move(one));
+  for (const auto& set : sources.sets) {
+    for (data::Unreadable& one : set()) found.push_back(std::move(one));
   }
   return found;
 }
 
-std::vector<const data::ImageSet*> sets_of(const data::Splits& splits) {
-  return {splits.train.get(), splits.validation.get(), splits.test.get()};
+Json to_json(const std::set<data::Unreadable>& files, const PictureSources& sources) {
+  Json list = Json::array();
+  for (const data::Unreadable& one : files) list.push_back({{"file", one.file}, {"why", one.why}});
+  const auto in = [&](const std::string& folder) {
+    return std::count_if(files.begin(), files.end(),
+                         [&](const data::Unreadable& one) { return one.file.starts_with(folder + "/"); });
+  };
+  return {{"train", in(sources.train)}, {"val", in(sources.val)}, {"files", list}};
 }
 
 }  // namespace
 
-UnreadableLog::UnreadableLog(const data::Splits& splits, const std::filesystem::path& folder)
-    : sets_(sets_of(splits)), file_(folder / "unreadable.json") {
+PictureSources sources_of(const data::Splits& splits) {
+  PictureSources sources;
+  for (const auto& set : {splits.train, splits.validation, splits.test})
+    sources.sets.emplace_back([set] { return set->unreadable(); });
+  return sources;
+}
+
+UnreadableLog::UnreadableLog(PictureSources sources, const std::filesystem::path& folder)
+    : sources_(std::move(sources)), file_(folder / "unreadable.json") {
   if (!std::filesystem::exists(file_)) return;
   try {
     for (const Json& one : read_json(file_).at("files"))
@@ -34,27 +51,29 @@ UnreadableLog::UnreadableLog(const data::Splits& splits, const std::filesystem::
 
 std::vector<data::Unreadable> UnreadableLog::update() {
   std::vector<data::Unreadable> fresh;
-  for (data::Unreadable& one : found_by(sets_)) {
+  for (data::Unreadable& one : found_by(sources_)) {
     if (all_.insert(one).second) fresh.push_back(std::move(one));
   }
-  if (!fresh.empty()) write_json(file_, to_json(all_));
+  if (!fresh.empty()) write_json(file_, summary());
   return fresh;
 }
 
-std::set<data::Unreadable> unreadable_of(const data::Splits& splits) {
-  std::set<data::Unreadable> all;
-  for (data::Unreadable& one : found_by(sets_of(splits))) all.insert(std::move(one));
-  return all;
+std::vector<std::string> UnreadableLog::news() {
+  std::vector<std::string> lines;
+  for (const data::Unreadable& one : update()) {
+    if (all_.size() <= kSaid) lines.push_back(fmt::format("passed over {}: {}", one.file, one.why));
+  }
+  return lines;
 }
 
-Json to_json(const std::set<data::Unreadable>& files) {
-  Json list = Json::array();
-  for (const data::Unreadable& one : files) list.push_back({{"file", one.file}, {"why", one.why}});
-  const auto in = [&](const char* part) {
-    return std::count_if(files.begin(), files.end(),
-                         [&](const data::Unreadable& one) { return one.file.starts_with(part); });
-  };
-  return {{"train", in("train/")}, {"val", in("val/")}, {"files", list}};
+Json UnreadableLog::summary() const {
+  return to_json(all_, sources_);
+}
+
+Json unreadable_of(const PictureSources& sources) {
+  std::set<data::Unreadable> all;
+  for (data::Unreadable& one : found_by(sources)) all.insert(std::move(one));
+  return to_json(all, sources);
 }
 
 }  // namespace refnorm::experiment

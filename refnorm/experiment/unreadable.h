@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include <refnorm/base/json.h>
@@ -9,28 +11,36 @@
 
 namespace refnorm::experiment {
 
+/// Where pictures that cannot be read turn up.
+struct PictureSources {
+  std::vector<std::function<std::vector<data::Unreadable>()>> sets;  ///< what each has found so far
+  std::string train = "train", val = "val";                          ///< the folders that files are named by
+};
+
+PictureSources sources_of(const data::Splits& splits);
+
 /// What a run knows of pictures that cannot be read, where the recipe says that they are passed over. It is
 /// kept in RUN/unreadable.json as soon as one is found, since a resumed run may not meet it again.
 class UnreadableLog {
  public:
   /// Takes up what a file of that name has.
-  UnreadableLog(const data::Splits& splits, const std::filesystem::path& folder);
+  UnreadableLog(PictureSources sources, const std::filesystem::path& folder);
 
   /// Looks what the sets have found; writes the file where that is more. Returns what is new.
   std::vector<data::Unreadable> update();
-
-  const std::set<data::Unreadable>& all() const { return all_; }
+  /// The same as lines for the terminal: the first twenty of a run are said there.
+  std::vector<std::string> news();
+  /// As result.json has it.
+  Json summary() const;
 
  private:
-  std::vector<const data::ImageSet*> sets_;
+  PictureSources sources_;
   std::filesystem::path file_;
   std::set<data::Unreadable> all_;
 };
 
-/// What the sets have found so far.
-std::set<data::Unreadable> unreadable_of(const data::Splits& splits);
-
-/// {"train": 2, "val": 1, "files": [{"file": "train/…", "why": "…"}, …]}, by file.
-Json to_json(const std::set<data::Unreadable>& files);
+/// What the sets have found so far, as result.json has it: {"train": 2, "val": 1, "files": [{"file":
+/// "train/…", "why": "…"}, …]}, by file.
+Json unreadable_of(const PictureSources& sources);
 
 }  // namespace refnorm::experiment

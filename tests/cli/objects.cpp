@@ -226,6 +226,35 @@ TEST_F(Objects, GoOnToTheSameBitsAfterAStop) {
   expect_same_files(timeless_files_in(path("whole")), timeless_files_in(path("stopped")));
 }
 
+// What is found in the other pictures is the same, so its figures by those annotations are what is expected.
+TEST_F(Objects, AreNotMissedInPicturesThatCannotBeRead) {
+  write_file(folder_ / "data/train/3.ppm", "P6");
+  write_file(folder_ / "data/val/1.ppm", "no picture");
+  const Words skip = set("data.on_error=skip");
+  const Json result = trained(train("run") + skip + set("train.epochs=40") + set("arm=[{norm=\"gn:16\"}]"));
+  const Json& unreadable = result.at("unreadable");
+  EXPECT_EQ(unreadable.at("train"), 1);
+  EXPECT_EQ(unreadable.at("val"), 1);
+  EXPECT_EQ(unreadable.at("files").at(0).at("file"), "train/3.ppm");
+  EXPECT_EQ(unreadable.at("files").at(1).at("file"), "val/1.ppm");
+  EXPECT_EQ(read_json(path("run/unreadable.json")), unreadable);
+
+  Json file = read_json(annotations_of("val"));
+  file["images"].erase(1);
+  std::erase_if(file["annotations"].get_ref<Json::array_t&>(),
+                [](const Json& one) { return one.at("image_id") == 101; });
+  write_json(folder_ / "three.json", file);
+  const Json three = json_of(
+      {"eval", "--annotations", path("three.json"), "--detections", path("run/detections.json"), "--json"});
+  EXPECT_GT(three.at("bbox").at("AP").get<double>(), 0) << "else nothing is told apart";
+  EXPECT_EQ(result.at("detection_figures").at("bbox").at("AP"), three.at("bbox").at("AP"));
+  EXPECT_EQ(result.at("detection_figures").at("segm").at("AP"), three.at("segm").at("AP"));
+
+  const Json again = json_of({"eval", path("run"), "--json"});
+  EXPECT_EQ(again.at("unreadable").at("val"), 1);
+  EXPECT_EQ(again.at("detection_figures").at("bbox").at("AP"), three.at("bbox").at("AP"));
+}
+
 TEST_F(Objects, AreComparedByAveragePrecision) {
   const Words compare{"compare", path("recipe.toml"), "--seeds", "1", "--jobs", "1", "--out", path("pair")};
   const Json result =

@@ -66,6 +66,7 @@ class Scenes {
 
   Json& annotation(std::size_t place) { return json_["annotations"][place]; }
   void damage(std::int64_t id) { put(folder_, std::to_string(id) + ".png", "no picture"); }
+  std::string folder_name() const { return folder_.path().filename().string(); }
   std::string path(std::int64_t id) const { return (folder_ / (std::to_string(id) + ".png")).string(); }
 
   std::shared_ptr<const DetectionSet> set(const DetectionOptions& options) const {
@@ -272,10 +273,33 @@ TEST(DetectionSets, PicturesThatAreNotAsTheAnnotationsSay) {
   const auto set = scenes.set(small(OnError::kSkip));
   EXPECT_EQ(set->batch(Indices{0, 1}).missing, (Indices{0}));
   ASSERT_EQ(set->unreadable().size(), 1U);
-  EXPECT_EQ(set->unreadable()[0].file, "100.png");
+  EXPECT_EQ(set->unreadable()[0].file, scenes.folder_name() + "/100.png");
   std::filesystem::remove(scenes.path(good));
   EXPECT_TRUE(contains(user_error_of([&] { set->batch(Indices{1}); }), "101.png: cannot be read"))
       << "a file that is not there is no bad picture";
+}
+
+TEST(DetectionSets, KnowWhatIsLeftToEvaluate) {
+  Scenes scenes;
+  scenes.picture(20, 30, {{1, 1, 5, 5}});
+  scenes.picture(20, 30, {{2, 2, 5, 5}, {9, 9, 5, 5}});
+  scenes.picture(20, 30, {{3, 3, 5, 5}});
+  scenes.picture(20, 30, {{4, 4, 5, 5}});
+  scenes.damage(101);
+  const auto set = scenes.set(small(OnError::kSkip));
+  EXPECT_EQ(set->readable().get(), &set->instances()) << "none was found unreadable yet";
+  set->batch(Indices{0, 1});
+  set->add_unreadable({{scenes.folder_name() + "/102.png", "another process says so"}});
+  const auto left = set->readable();
+  ASSERT_EQ(left->images.size(), 2U);
+  EXPECT_EQ(left->images[0].id, 100);
+  EXPECT_EQ(left->images[1].id, 103);
+  ASSERT_EQ(left->annotations.size(), 2U);
+  EXPECT_EQ(left->annotations[0].box[0], 1);
+  EXPECT_EQ(left->annotations[0].image, 0);
+  EXPECT_EQ(left->annotations[1].box[0], 4);
+  EXPECT_EQ(left->annotations[1].image, 1) << "its place among those that are left";
+  EXPECT_EQ(left->categories.size(), 2U);
 }
 
 TEST(DetectionLoaders, PutOthersInThePlaceOfUnreadablePictures) {
