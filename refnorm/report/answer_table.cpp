@@ -16,8 +16,13 @@ std::string statistics_mode(const Arm& arm, const char* mode) {
   return two_decimals(mean_over_runs(arm, [&](const Run& run) { return value_of(run.by_statistics, mode); }));
 }
 
+/// It has runs, and none of them a figure. One whose runs have not ended yet has none.
+bool fruitless(const Arm& arm, Place place) {
+  return place == Place::kNoResult && !arm.runs.empty();
+}
+
 std::vector<std::string> row(const Arm& arm, Place place, bool failures, bool modes) {
-  const char* mark = place == Place::kNoResult ? " ×" : place_mark(place);
+  const char* mark = fruitless(arm, place) ? " ×" : place_mark(place);
   std::vector<std::string> cells{fmt::format("{}{}", arm.name, mark), arm.norm, with_interval(arm.test_error),
                                  fmt::format("{}", arm.test_error.n),
                                  fmt::format("{}", arm.test_error.diverged)};
@@ -120,14 +125,17 @@ Table baseline_table(const Result& result, const Answer& answer) {
   return table;
 }
 
-std::vector<std::string> main_notes(const Answer& answer, bool modes) {
+std::vector<std::string> main_notes(const Result& result, const Answer& answer, bool modes) {
   std::vector<Place> places;
-  for (const AgainstBest& arm : answer.to_best) places.push_back(arm.place);
+  bool crosses = false;
+  for (std::size_t i = 0; i < answer.to_best.size(); ++i) {
+    places.push_back(answer.to_best[i].place);
+    crosses = crosses || fruitless(result.arms[i], places.back());
+  }
   std::vector<std::string> notes;
   if (answer.best) {
     std::string marks = mark_words(places, "test error");
-    if (std::find(places.begin(), places.end(), Place::kNoResult) != places.end())
-      marks += "; × every run diverged or failed";
+    if (crosses) marks += "; × every run diverged or failed";
     notes.push_back(marks + ".");
   }
   notes.emplace_back(
@@ -168,7 +176,7 @@ std::string markdown_table(const Result& result, const Answer& answer) {
   out += markdown_rows(main_table(result, answer), [&](std::size_t row, std::size_t column) {
     return row == answer.best && (column == 0 || column == 2);
   });
-  out += fmt::format("\n{}", markdown_notes(main_notes(answer)));
+  out += fmt::format("\n{}", markdown_notes(main_notes(result, answer)));
   for (const Section& section : paired_sections(result, answer)) {
     out += fmt::format("\n## {}\n\n{}\n{}", escape_markdown(section.title), markdown_rows(section.table),
                        markdown_notes(section.notes));
@@ -190,7 +198,7 @@ std::string plain_table(const Result& result, const Answer& answer) {
   const std::string less = scaled_down(result);
   if (!less.empty()) out += less + "\n";
   for (const std::string& sentence : answer.sentences) out += sentence + "\n";
-  if (answer.best) out += main_notes(answer).front() + "\n";
+  if (answer.best) out += main_notes(result, answer).front() + "\n";
   return out;
 }
 

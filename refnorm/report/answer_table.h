@@ -10,7 +10,7 @@ namespace refnorm::report {
 Table main_table(const Result& result, const Answer& answer, bool modes = true);
 
 /// What its columns and marks mean, a sentence each.
-std::vector<std::string> main_notes(const Answer& answer, bool modes = true);
+std::vector<std::string> main_notes(const Result& result, const Answer& answer, bool modes = true);
 
 /// A table under a title, and what it means, a sentence each.
 struct Section {

@@ -183,7 +183,7 @@ std::string html_page(const Result& result, const Answer& answer, const std::str
   if (!setup.empty()) out += paragraph(setup, "faint");
   const Table table = main_table(result, answer, false);
   out += heading("Test error") + html_table(table.head, table.rows, table.text_columns, answer.best);
-  for (const std::string& note : main_notes(answer, false)) out += paragraph(note, "faint");
+  for (const std::string& note : main_notes(result, answer, false)) out += paragraph(note, "faint");
   out += detection_section(result);
   out += heading("Training curves") + "<figure class=\"scroll\">\n" + curves + "</figure>\n";
   for (const Section& section : paired_sections(result, answer)) out += html_of(section);

@@ -229,11 +229,23 @@ TEST(Answer, AnArmThatDivergesIsNotTheBest) {
 }
 
 TEST(Answer, AnArmThatAlwaysDiverged) {
-  const Answer found = answer(sample_result({sample_arm("BN", {1.0, 1.1}), arm_of("none", all_diverged())}));
+  const Result result = sample_result({sample_arm("BN", {1.0, 1.1}), arm_of("none", all_diverged())});
+  const Answer found = answer(result);
   EXPECT_EQ(found.to_best[1].place, Place::kNoResult);
   EXPECT_EQ(first(found),
             "BN is the only arm with a result: a mean test error of 1.05 % over 2 seeds; every run of none "
             "diverged.");
+  EXPECT_TRUE(contains(plain_table(result, found), "none ×"));
+  EXPECT_TRUE(contains(plain_table(result, found), "× every run diverged or failed"));
+}
+
+// A report is written after each run: what has not ended yet has not failed.
+TEST(Answer, AnArmOfWhichNoRunHasEnded) {
+  const Result result = sample_result({sample_arm("BN", {1.0, 1.1}), arm_of("LN", Json::array())});
+  const Answer found = answer(result);
+  EXPECT_EQ(found.to_best[1].place, Place::kNoResult);
+  EXPECT_FALSE(contains(plain_table(result, found), "×")) << plain_table(result, found);
+  EXPECT_FALSE(contains(markdown_table(result, found), "×"));
 }
 
 TEST(Answer, NothingHasAResult) {
