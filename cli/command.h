@@ -8,10 +8,6 @@
 
 #include <refnorm/base/json.h>
 
-namespace refnorm::experiment {
-struct Recipe;
-}
-
 namespace refnorm::cli {
 
 /// What a subcommand found: as JSON for --json, and as text for people.
@@ -44,8 +40,6 @@ Command bench_command(CLI::App& parent);
 
 /// One line on standard error, `refnorm: error: MESSAGE`.
 void print_error(const std::string& message);
-/// On standard error, before training.
-void print_cautions(const experiment::Recipe& recipe);
 
 /// Options that several subcommands share, with the same words.
 void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what);

@@ -32,7 +32,6 @@ Answer compare(const Arguments& arguments) {
   experiment::Recipe recipe = experiment::read_recipe(arguments.recipe, arguments.overrides);
   if (arguments.threads > 0) recipe.run.threads = arguments.threads;
   if (!arguments.device.empty()) recipe.run.device = arguments.device;
-  print_cautions(recipe);
   const Json result = experiment::compare(recipe, arguments.out, arguments.options);
   std::string text = report::terminal_table(arguments.out);
   text += fmt::format("\nThe report is {}/report.html\n", arguments.out);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <refnorm/base/error.h>
-#include <refnorm/experiment/run.h>
 #include <refnorm/train/processes/environment.h>
 
 #include "command.h"
@@ -17,11 +16,6 @@ void print_error(const std::string& message) {
     line += code < 0x20 || code == 0x7f ? fmt::format("\\x{:02x}", code) : std::string(1, c);
   }
   fmt::print(stderr, "refnorm: error: {}\n", line);
-}
-
-void print_cautions(const experiment::Recipe& recipe) {
-  for (const std::string& caution : experiment::cautions(recipe))
-    fmt::print(stderr, "refnorm: caution: {}\n", caution);
 }
 
 void add_out(CLI::App& app, std::string& folder, const std::string& name, const std::string& what) {

@@ -49,7 +49,6 @@ Answer sweep(Arguments arguments) {
   if (arguments.threads > 0) recipe.run.threads = arguments.threads;
   if (!arguments.device.empty()) recipe.run.device = arguments.device;
   arguments.options.command = command_line(arguments);
-  print_cautions(recipe);
   const Json result = experiment::sweep(recipe, arguments.out, arguments.options);
   std::string text = report::terminal_table(arguments.out);
   text += fmt::format("\nThe report is {}/report.html\n", arguments.out);

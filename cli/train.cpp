@@ -90,7 +90,6 @@ Answer train_arm(const Arguments& arguments) {
     experiment::launch(processes, words_of(arguments), arguments.out, recipe.run.threads);
     result = experiment::read_run_result(std::filesystem::path(arguments.out) / "result.json");
   } else {
-    if (place.rank == 0) print_cautions(recipe);
     result = experiment::train_run(recipe, arguments.out, arguments.resume, place,
                                    std::chrono::seconds(arguments.patience));
   }

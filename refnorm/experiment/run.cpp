@@ -13,7 +13,6 @@
 #include <refnorm/experiment/test_error.h>
 #include <refnorm/experiment/unreadable.h>
 #include <refnorm/experiment/work.h>
-#include <refnorm/train/autocast.h>
 #include <refnorm/train/processes/group.h>
 #include <refnorm/train/trainer.h>
 
@@ -126,14 +125,6 @@ Json finish(const Recipe& recipe, Work& work, const train::Outcome& outcome, con
 }
 
 }  // namespace
-
-std::vector<std::string> cautions(const Recipe& recipe) {
-  if (recipe.train.precision != "bf16" || train::has_bfloat16_convolutions(torch::Device(recipe.run.device)))
-    return {};
-  return {
-      "train.precision is bf16, and this processor has no AVX-512, without which bfloat16 convolutions are "
-      "many times slower than float32 ones; --set train.precision=fp32 is the faster choice here"};
-}
 
 void check_same_recipe(const fs::path& config, const Recipe& wanted) {
   Recipe before = read_recipe(config);

@@ -19,9 +19,6 @@ class Interrupted : public Error {
   using Error::Error;
 };
 
-/// What somebody should hear before the recipe is trained on this machine, a line each.
-std::vector<std::string> cautions(const Recipe& recipe);
-
 /// Trains the recipe's one arm into `folder`, evaluates it on the test set and writes result.json, which is
 /// returned. A folder that already holds a run is an error unless `resume`: then its last checkpoint is gone
 /// on from, a complete run is returned as it is, and a recipe that differs from the folder's is an error.

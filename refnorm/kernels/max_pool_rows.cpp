@@ -1,24 +1,11 @@
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include <refnorm/kernels/max_pool_rows.h>
+#include <refnorm/kernels/pool_channels.h>
 
 namespace refnorm::kernels {
 namespace {
-
-float value_of(float value) {
-  return value;
-}
-float value_of(Bfloat16 value) {
-  return to_float(value);
-}
-void store(float value, float& to) {
-  to = value;
-}
-void store(float value, Bfloat16& to) {
-  to = to_bfloat16(value);
-}
 
 /// The part of a window that lies within the picture, from its first row or column.
 struct Span {
@@ -39,44 +26,27 @@ struct Covering {
   std::int64_t begin, end;
 };
 
-template <class T>
-void take_larger(const T* x, std::uint8_t place, T* best, std::uint8_t* which, std::int64_t channels) {
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const float value = value_of(x[c]);
-    // By bits rather than by "or": the loop has no branch.
-    const bool take =
-        static_cast<bool>(static_cast<int>(value > value_of(best[c])) | static_cast<int>(std::isnan(value)));
-    best[c] = take ? x[c] : best[c];
-    which[c] = take ? place : which[c];
-  }
-}
-
 }  // namespace
 
 template <class T>
 void max_pool_rows(const T* x, T* y, std::uint8_t* which, const PoolShape& shape, const PoolWindow& window) {
   const std::int64_t rows = window.outputs(shape.height);
   const std::int64_t columns = window.outputs(shape.width);
+  std::vector<PoolValue> values;
   for (std::int64_t n = 0; n < shape.pictures; ++n) {
     const T* picture = x + n * shape.height * shape.width * shape.channels;
     for (std::int64_t place = 0; place < rows * columns; ++place) {
       const Span down(place / columns, shape.height, window);
       const Span across(place % columns, shape.width, window);
-      bool first = true;
+      values.clear();
       for (std::int64_t row = down.begin; row < down.end; ++row) {
         for (std::int64_t column = across.begin; column < across.end; ++column) {
-          const T* values = picture + (row * shape.width + column) * shape.channels;
-          const auto at =
-              static_cast<std::uint8_t>((row - down.origin) * window.kernel + column - across.origin);
-          if (first) {
-            std::copy_n(values, shape.channels, y);
-            std::fill_n(which, shape.channels, at);
-          } else {
-            take_larger(values, at, y, which, shape.channels);
-          }
-          first = false;
+          values.push_back(
+              {(row * shape.width + column) * shape.channels,
+               static_cast<std::uint8_t>((row - down.origin) * window.kernel + column - across.origin)});
         }
       }
+      largest_of(picture, values.data(), static_cast<std::int64_t>(values.size()), y, which, shape.channels);
       y += shape.channels;
       which += shape.channels;
     }
@@ -88,26 +58,24 @@ void max_pool_rows_backward(const T* dy, const std::uint8_t* which, T* dx, const
                             const PoolWindow& window) {
   const std::int64_t rows = window.outputs(shape.height);
   const std::int64_t columns = window.outputs(shape.width);
-  std::vector<float> sum(static_cast<std::size_t>(shape.channels));
+  std::vector<PoolValue> values;
   for (std::int64_t pixel = 0; pixel < shape.pictures * shape.height * shape.width; ++pixel) {
     const std::int64_t row = pixel / shape.width % shape.height;
     const std::int64_t column = pixel % shape.width;
     const std::int64_t first = pixel / (shape.width * shape.height) * rows * columns;
     const Covering down(row, rows, window);
     const Covering across(column, columns, window);
-    std::fill(sum.begin(), sum.end(), 0.0F);
+    values.clear();
     for (std::int64_t r = down.begin; r < down.end; ++r) {
       for (std::int64_t c = across.begin; c < across.end; ++c) {
-        const std::int64_t at = (first + r * columns + c) * shape.channels;
-        const auto place =
-            static_cast<std::uint8_t>((row - r * window.stride + window.padding) * window.kernel + column -
-                                      c * window.stride + window.padding);
-        for (std::int64_t i = 0; i < shape.channels; ++i)
-          sum[static_cast<std::size_t>(i)] += which[at + i] == place ? value_of(dy[at + i]) : 0.0F;
+        values.push_back(
+            {(first + r * columns + c) * shape.channels,
+             static_cast<std::uint8_t>((row - r * window.stride + window.padding) * window.kernel + column -
+                                       c * window.stride + window.padding)});
       }
     }
-    for (std::int64_t i = 0; i < shape.channels; ++i)
-      store(sum[static_cast<std::size_t>(i)], dx[pixel * shape.channels + i]);
+    sum_of_chosen(dy, which, values.data(), static_cast<std::int64_t>(values.size()),
+                  dx + pixel * shape.channels, shape.channels);
   }
 }
 

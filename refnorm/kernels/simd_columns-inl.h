@@ -210,9 +210,12 @@ struct AffineColumns {
 
   template <bool kNeedsRest>
   HWY_INLINE Affine<T> at(std::int64_t j) const {
-    const auto first = load_columns<T>(centre, j);
-    if constexpr (!kNeedsRest) return {first, zeros<T>(), zeros<T>()};
-    return {first, load_columns<T>(scale, j), load_columns<T>(shift, j)};
+    // Each made in its place: GCC copies a pack through memory, in parts too small to be read at once again.
+    if constexpr (kNeedsRest) {
+      return {load_columns<T>(centre, j), load_columns<T>(scale, j), load_columns<T>(shift, j)};
+    } else {
+      return {load_columns<T>(centre, j), zeros<T>(), zeros<T>()};
+    }
   }
 
   Columns<V> centre;

@@ -1,6 +1,7 @@
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
 
+#include <refnorm/ops/float32_products.h>
 #include <refnorm/train/autocast.h>
 
 namespace refnorm::train {
@@ -21,10 +22,18 @@ void enable(torch::Device device, bool on) {
 #endif
 }
 
+void ensure_products(torch::Device device) {
+  if (!device.is_cpu() || ops::has_bfloat16_products()) return;
+  // It outlives all that may still compute at the program's end.
+  static const auto* in_float32 = new ops::Float32Products();
+  (void)in_float32;
+}
+
 }  // namespace
 
 Bfloat16Scope::Bfloat16Scope(bool on, torch::Device device) : on_(on), device_(device) {
   if (!on_) return;
+  ensure_products(device_);
   enable(device_, true);
   at::autocast::increment_nesting();
 }
@@ -34,16 +43,6 @@ Bfloat16Scope::~Bfloat16Scope() {
   // The cache holds bfloat16 copies of the weights of this step.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
   enable(device_, false);
-}
-
-bool has_bfloat16_convolutions(torch::Device device) {
-#if defined(__x86_64__)
-  if (device.is_cpu())
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
-#endif
-  (void)device;
-  return true;
 }
 
 }  // namespace refnorm::train

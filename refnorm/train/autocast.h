@@ -5,7 +5,8 @@
 namespace refnorm::train {
 
 /// While it lives, and if `on`, operators that profit run in bfloat16 on this thread (autocast). The one
-/// place that knows how LibTorch's releases spell it.
+/// place that knows how LibTorch's releases spell it. On a processor without products of bfloat16
+/// (ops/float32_products.h) the program computes them in float32 from the first such scope on.
 class Bfloat16Scope {
  public:
   Bfloat16Scope(bool on, torch::Device device);
@@ -17,9 +18,5 @@ class Bfloat16Scope {
   bool on_;
   torch::Device device_;
 };
-
-/// Whether LibTorch's bfloat16 convolutions are oneDNN's. They are not on x86 processors without AVX-512 (BW,
-/// DQ, VL): there plain loops do the work, many times slower than float32.
-bool has_bfloat16_convolutions(torch::Device device);
 
 }  // namespace refnorm::train

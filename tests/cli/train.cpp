@@ -1,6 +1,3 @@
-#include <fstream>
-#include <iterator>
-
 #include <gtest/gtest.h>
 
 #include <refnorm/base/file.h>
@@ -140,21 +137,6 @@ TEST_F(Train, ResultJsonOfACompleteRunMayBeDamaged) {
     write_file(file, text);
     EXPECT_TRUE(error_of(train("run") + Words{"--resume"}).starts_with(file + ": ")) << text;
   }
-}
-
-TEST_F(Train, Bfloat16OnAProcessorWithoutAvx512IsCautionedAgainst) {
-  // Linux names the processor's features as oneDNN's documentation does.
-  std::ifstream file("/proc/cpuinfo");  // it has no size that a file would have
-  const std::string processor{std::istreambuf_iterator<char>(file), {}};
-  const bool x86 = contains(processor, "GenuineIntel") || contains(processor, "AuthenticAMD");
-  const bool has = contains(processor, " avx512bw") && contains(processor, " avx512dq") &&
-                   contains(processor, " avx512vl");
-  const Words epoch{"--set", "train.epochs=1"};
-  const Ended half = run_program(train("half") + epoch + Words{"--set", "train.precision=bf16"});
-  EXPECT_EQ(half.code, 0) << half.err;
-  EXPECT_EQ(contains(half.err, "refnorm: caution: train.precision is bf16"), x86 && !has) << half.err;
-  const Ended full = run_program(train("full") + epoch);
-  EXPECT_FALSE(contains(full.err, "caution")) << full.err;
 }
 
 TEST_F(Train, AHopelessRunIsGivenUp) {

@@ -85,7 +85,7 @@ void expect_as_torch(torch::ScalarType type, std::int64_t kernel, std::int64_t s
 
 TEST(MaxPoolRows, EqualsTorchsOwnInEveryWindow) {
   for (const auto type : {torch::kFloat, torch::kBFloat16}) {
-    for (const std::int64_t channels : {2, 3, 16, 33}) {
+    for (const std::int64_t channels : {2, 3, 16, 33, 70}) {  // none, some and all in vectors
       for (const std::int64_t side : {3, 4, 7, 8}) {
         expect_as_torch(type, 2, 2, 0, {2, channels, side, side + 1});
         expect_as_torch(type, 3, 2, 1, {2, channels, side, side + 1});
@@ -106,11 +106,17 @@ TEST(MaxPoolRows, IsWhatTheTwoPoolsUse) {
 }
 
 TEST(MaxPoolRows, LetsWhatIsNotANumberThrough) {
-  Tensor x = random_double({1, 4, 4, 4}, 3).to(torch::kFloat).contiguous(torch::MemoryFormat::ChannelsLast);
-  x[0][1][1][1] = std::numeric_limits<float>::quiet_NaN();
-  const Tensor y = max_pool_3x3(x);
-  EXPECT_TRUE(torch::allclose(y, torch::max_pool2d(x, 3, 2, 1), 0, 0, /*equal_nan=*/true));
-  EXPECT_TRUE(torch::isnan(y[0][1]).all().item<bool>()) << "(1, 1) is in all four windows";
+  for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+    Tensor x = random_double({1, 37, 4, 4}, 3).to(type).contiguous(torch::MemoryFormat::ChannelsLast);
+    for (const std::int64_t channel : {1, 36}) x[0][channel][1][1] = std::numeric_limits<float>::quiet_NaN();
+    x[0][2] = -std::numeric_limits<float>::infinity();
+    const Tensor y = max_pool_3x3(x);
+    const Tensor expected = torch::max_pool2d(x.to(torch::kFloat), 3, 2, 1);
+    EXPECT_TRUE(torch::allclose(y.to(torch::kFloat), expected, 0, 0, /*equal_nan=*/true));
+    for (const std::int64_t channel : {1, 36})
+      EXPECT_TRUE(torch::isnan(y[0][channel]).all().item<bool>()) << "(1, 1) is in all four windows";
+    EXPECT_EQ(torch::isnan(y).sum().item<std::int64_t>(), 8);
+  }
 }
 
 TEST(MaxPoolRows, HasASecondDerivative) {

@@ -6,6 +6,7 @@
 #include <torch/utils.h>
 
 #include <refnorm/norms/norm_spec.h>
+#include <refnorm/train/autocast.h>
 #include <refnorm/train/classification.h>
 #include <refnorm/train/training_step.h>
 
@@ -176,7 +177,7 @@ TEST(TrainingStep, ComputesTheSameInAnyMemoryFormat) {
   }
 }
 
-// bfloat16 has 8 bits of mantissa: each product is off by up to 2^-9 of itself.
+// bfloat16 has 8 significant bits: each value is off by up to 2^-8 of itself.
 // Autocast keeps converted weights; those of a reference pass have no gradient.
 TEST(TrainingStep, MovesEveryLayerInBfloat16AfterAReferencePass) {
   Compute low;
@@ -191,6 +192,29 @@ TEST(TrainingStep, MovesEveryLayerInBfloat16AfterAReferencePass) {
     // Products of numbers of 8 bits, in three layers; a layer without gradient would be 1 away.
     EXPECT_LT((moved - expected).norm().item<double>(), 0.1 * expected.norm().item<double>()) << norm;
   }
+}
+
+// Whatever the processor has: 8 significant bits are 2^-8 of a value at most, lost once and not in each of
+// 576 or 1,000 additions. Expected: the same values in float64.
+TEST(Bfloat16Scope, RoundsAConvolutionAndADenseLayerOnce) {
+  const auto values = [](at::IntArrayRef shape, std::uint64_t seed) {
+    return refnorm::testing::random_double(shape, seed).abs().to(torch::kBFloat16).to(torch::kFloat);
+  };
+  const Tensor x = values({2, 64, 8, 8}, 1), weight = values({16, 64, 3, 3}, 2);
+  const Tensor features = values({4, 1000}, 3), dense = values({10, 1000}, 4);
+  Tensor y, scores;
+  {
+    const Bfloat16Scope scope(true, torch::kCPU);
+    y = torch::conv2d(x, weight);
+    scores = torch::linear(features, dense);
+  }
+  const auto gap = [](const Tensor& found, const Tensor& expected) {
+    EXPECT_EQ(found.scalar_type(), torch::kBFloat16);
+    return ((found.to(torch::kDouble) - expected) / expected).abs().max().item<double>();
+  };
+  EXPECT_LT(gap(y, torch::conv2d(x.to(torch::kDouble), weight.to(torch::kDouble))), 0x1p-8 * 1.001);
+  EXPECT_LT(gap(scores, torch::linear(features.to(torch::kDouble), dense.to(torch::kDouble))),
+            0x1p-8 * 1.001);
 }
 
 TEST(TrainingStep, KeepsWeightsAndStatisticsInFloat32) {
