@@ -82,13 +82,14 @@ Json ClassificationWork::results(const train::Outcome& outcome, const std::files
         test_error_of_best(assembly_, recipe_, outcome.state, folder / "best",
                            result["test_error_pct"].get<double>(), populations.best);
   }
-  unreadable_->update();
+  unreadable_->update(*assembly_.group());
   if (recipe_.data.on_error == "skip") result["unreadable"] = unreadable_->summary();
   return result;
 }
 
 void ClassificationWork::assist(const train::Outcome& outcome, const std::filesystem::path& folder) {
   if (!outcome.diverged) collect_populations(assembly_, recipe_, outcome.state, folder / "best");
+  found_by_all(sources_of(assembly_.splits()), *assembly_.group());
 }
 
 Outline outline_of_classification(const Recipe& recipe) {

@@ -11,6 +11,7 @@
 #include <refnorm/experiment/detection_task.h>
 #include <refnorm/experiment/evaluate_detections.h>
 #include <refnorm/experiment/found_objects.h>
+#include <refnorm/experiment/unreadable.h>
 #include <refnorm/train/autocast.h>
 #include <refnorm/train/mode.h>
 
@@ -30,18 +31,6 @@ std::array<std::pair<const char*, Tensor>, 5> parts_of(const models::DetectionLo
            {"classes", losses.classes},
            {"boxes", losses.boxes},
            {"masks", losses.masks}}};
-}
-
-std::vector<data::Unreadable> unreadable_of_all(const std::vector<data::Unreadable>& own,
-                                                train::Group& group) {
-  Json found = Json::array();
-  for (const data::Unreadable& one : own) found.push_back({one.file, one.why});
-  std::vector<data::Unreadable> all;
-  for (const std::string& text : group.gather(found.dump(-1, ' ', false, Json::error_handler_t::replace))) {
-    for (const Json& one : Json::parse(text))
-      all.push_back({one.at(0).get<std::string>(), one.at(1).get<std::string>()});
-  }
-  return all;
 }
 
 }  // namespace
@@ -199,7 +188,7 @@ std::vector<data::CocoDetection> detect_all(models::MaskRcnn model, const data::
     }
   }
   if (group.size() == 1) return all;
-  set.add_unreadable(unreadable_of_all(set.unreadable(), group));
+  set.add_unreadable(found_by_all({{[&set] { return set.unreadable(); }}}, group));
   const std::string own = data::coco_results_text(all);
   all.clear();
   for (const std::string& text : group.gather(own)) {

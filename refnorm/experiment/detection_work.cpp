@@ -155,13 +155,14 @@ Json DetectionWork::results(const train::Outcome& outcome, const fs::path& folde
       result["train_losses"][part] = outcome.state.last_epoch.mean_part(part);
   }
   result.update(on_the_way(recipe_, outcome.state));
-  unreadable_->update();
+  unreadable_->update(*assembly_.group());
   if (recipe_.data.on_error == "skip") result["unreadable"] = unreadable_->summary();
   return result;
 }
 
 void DetectionWork::assist(const train::Outcome& outcome, const fs::path& /*folder*/) {
   if (!outcome.diverged) collect_population(assembly_, recipe_);
+  found_by_all(sources_of(assembly_.splits()), *assembly_.group());
 }
 
 Outline outline_of_detection(const Recipe& recipe) {

@@ -3,6 +3,7 @@
 
 #include <refnorm/base/error.h>
 #include <refnorm/experiment/unreadable.h>
+#include <refnorm/train/processes/group.h>
 
 namespace refnorm::experiment {
 namespace {
@@ -37,6 +38,19 @@ PictureSources sources_of(const data::Splits& splits) {
   return sources;
 }
 
+std::vector<data::Unreadable> found_by_all(const PictureSources& sources, train::Group& group) {
+  std::vector<data::Unreadable> own = found_by(sources);
+  if (group.size() == 1) return own;
+  Json found = Json::array();
+  for (const data::Unreadable& one : own) found.push_back({one.file, one.why});
+  std::vector<data::Unreadable> all;
+  for (const std::string& text : group.gather(found.dump(-1, ' ', false, Json::error_handler_t::replace))) {
+    for (const Json& one : Json::parse(text))
+      all.push_back({one.at(0).get<std::string>(), one.at(1).get<std::string>()});
+  }
+  return all;
+}
+
 UnreadableLog::UnreadableLog(PictureSources sources, const std::filesystem::path& folder)
     : sources_(std::move(sources)), file_(folder / "unreadable.json") {
   if (!std::filesystem::exists(file_)) return;
@@ -50,8 +64,16 @@ UnreadableLog::UnreadableLog(PictureSources sources, const std::filesystem::path
 }
 
 std::vector<data::Unreadable> UnreadableLog::update() {
+  return take(found_by(sources_));
+}
+
+void UnreadableLog::update(train::Group& group) {
+  take(found_by_all(sources_, group));
+}
+
+std::vector<data::Unreadable> UnreadableLog::take(std::vector<data::Unreadable> found) {
   std::vector<data::Unreadable> fresh;
-  for (data::Unreadable& one : found_by(sources_)) {
+  for (data::Unreadable& one : found) {
     if (all_.insert(one).second) fresh.push_back(std::move(one));
   }
   if (!fresh.empty()) write_json(file_, summary());

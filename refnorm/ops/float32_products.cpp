@@ -75,7 +75,9 @@ Tensor convolution(const Tensor& x, const Tensor& weight, const c10::optional<Te
   const Tensor wide = widened(weight);
   const auto wide_bias = bias ? c10::make_optional(widened(*bias)) : bias;
   Tensor y;
-  for_groups(x.size(0), x.numel(), [&](std::int64_t first, std::int64_t count) {
+  const std::int64_t channels = transposed ? weight.size(1) * groups : weight.size(0);
+  const std::int64_t outputs = x.numel() / std::max<std::int64_t>(1, x.size(1)) * channels;  // or fewer
+  for_groups(x.size(0), x.numel() + outputs, [&](std::int64_t first, std::int64_t count) {
     gather(by(widened(x.narrow(0, first, count)), wide, wide_bias), first, x.size(0), y);
   });
   return y;
