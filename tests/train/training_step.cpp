@@ -201,7 +201,7 @@ TEST(Bfloat16Scope, RoundsAConvolutionAndADenseLayerOnce) {
     return refnorm::testing::random_double(shape, seed).abs().to(torch::kBFloat16).to(torch::kFloat);
   };
   const Tensor x = values({2, 64, 8, 8}, 1), weight = values({16, 64, 3, 3}, 2);
-  const Tensor features = values({4, 1000}, 3), dense = values({10, 1000}, 4);
+  const Tensor features = values({64, 1000}, 3), dense = values({64, 1000}, 4);
   Tensor y, scores;
   {
     const Bfloat16Scope scope(true, torch::kCPU);
