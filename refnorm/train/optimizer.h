@@ -1,21 +1,22 @@
 #pragma once
 
+#include <memory>
 #include <string>
-#include <vector>
 
 #include <torch/nn/module.h>
+#include <torch/optim/sgd.h>
 
 #include <refnorm/base/safetensors.h>
 #include <refnorm/train/settings.h>
 
 namespace refnorm::train {
 
-/// SGD with momentum over a model's parameters (torch::optim::SGD's, without dampening), with a weight decay
-/// of their own for the norms'.
+/// SGD with momentum over a model's parameters: the norms' in a group of their own, with their own weight
+/// decay.
 class Optimizer {
  public:
   Optimizer(torch::nn::Module& model, const TrainSettings& settings);
-  void set_lr(double lr) { lr_ = lr; }
+  void set_lr(double lr);
   void zero_grad();
   void step();
 
@@ -25,16 +26,8 @@ class Optimizer {
   void load(const Safetensors& state, const std::string& origin);
 
  private:
-  struct Parameter {
-    std::string name;
-    torch::Tensor value;
-    double decay;
-    torch::Tensor momentum{};  ///< in memory as `value` is
-  };
-
-  std::vector<Parameter> parameters_;
-  double lr_, momentum_;
-  bool nesterov_;
+  std::vector<std::pair<std::string, torch::Tensor>> parameters_;
+  std::unique_ptr<torch::optim::SGD> sgd_;
 };
 
 }  // namespace refnorm::train

@@ -75,7 +75,8 @@ TEST(Float32Products, RoundAConvolutionAndItsGradientsOnce) {
   }
 }
 
-// Pictures that go through in groups: 5 of 1.6 million values, three groups.
+// Pictures that go through in groups: 5 of 1.6 million values, on fewer than five threads more than one
+// group.
 TEST(Float32Products, TakeManyPicturesInParts) {
   const Float32Products in_float32;
   const auto gradients = [](torch::ScalarType type) {

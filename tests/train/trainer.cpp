@@ -5,10 +5,6 @@
 #include <gtest/gtest.h>
 #include <torch/nn/functional/loss.h>
 #include <torch/nn/module.h>
-#include <torch/nn/modules/container/sequential.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
-#include <torch/optim/sgd.h>
 
 #include <refnorm/base/error.h>
 #include <refnorm/base/file.h>
@@ -251,60 +247,6 @@ TEST(Optimizer, IsTorchsSgdWithADecayOfItsOwnForNorms) {
   // p − lr·(1 + decay·p); a norm's weight is 1: 1 − 0.5·(1 + 0.2)
   EXPECT_LT(distance(parameters["conv.weight"], conv - 0.5 * (1 + 0.1 * conv)), 1e-7);
   EXPECT_LT(distance(parameters["norm.weight"], torch::full({3}, 0.4)), 1e-7);
-}
-
-// torch::optim::SGD on a copy of the network, five steps; weights as they come and in channels_last, whose
-// gradients then lie otherwise, and float64, which goes another way.
-TEST(Optimizer, IsTorchsSgdToRounding) {
-  struct Case {
-    double momentum;
-    bool nesterov, channels_last;
-    torch::ScalarType type;
-  };
-  for (const Case& of : {Case{0, false, false, torch::kFloat},
-                         {0.9, false, false, torch::kFloat},
-                         {0.9, true, false, torch::kFloat},
-                         {0.9, false, true, torch::kFloat},
-                         {0.9, true, false, torch::kDouble},
-                         {0, false, true, torch::kDouble}}) {
-    TrainSettings settings;
-    settings.lr = 0.1;
-    settings.momentum = of.momentum;
-    settings.nesterov = of.nesterov;
-    settings.weight_decay = settings.norm_weight_decay = 0.05;
-    torch::nn::Sequential ours(torch::nn::Conv2d(3, 70, 3), torch::nn::Linear(300, 200));
-    ours->to(of.type);
-    torch::nn::Sequential theirs(torch::nn::Conv2d(3, 70, 3), torch::nn::Linear(300, 200));
-    theirs->to(of.type);
-    const auto a = ours->parameters(), b = theirs->parameters();
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      if (of.channels_last && a[i].dim() == 4)
-        a[i].set_data(a[i].detach().contiguous(torch::MemoryFormat::ChannelsLast));
-      b[i].detach().copy_(a[i].detach());
-    }
-    Optimizer optimizer(*ours, settings);
-    torch::optim::SGD sgd(
-        b, torch::optim::SGDOptions(0.1).momentum(of.momentum).nesterov(of.nesterov).weight_decay(0.05));
-    for (std::uint64_t step = 0; step < 5; ++step) {
-      for (std::size_t i = 0; i < a.size(); ++i) {
-        const torch::Tensor gradient =
-            refnorm::testing::random_double(a[i].sizes(), 10 * step + i).to(of.type);
-        // The second step's lie as the weights do.
-        const torch::Tensor own = step == 1 ? torch::empty_like(a[i]).copy_(gradient) : gradient;
-        a[i].mutable_grad() = own;
-        b[i].mutable_grad() = gradient;
-      }
-      if (step == 3) {
-        optimizer.set_lr(0.02);
-        for (auto& group : sgd.param_groups())
-          static_cast<torch::optim::SGDOptions&>(group.options()).lr(0.02);
-      }
-      optimizer.step();
-      sgd.step();
-      for (std::size_t i = 0; i < a.size(); ++i)
-        EXPECT_LT(distance(a[i], b[i]), of.type == torch::kFloat ? 2e-7 : 1e-15) << i << " after " << step;
-    }
-  }
 }
 
 TEST(Evaluate, CountsOverTheWholeSetAndPutsTheModeBack) {
